@@ -1,0 +1,49 @@
+"""Runs the migrations politely: one at a time (advisory lock), and never waiting long for somebody's table lock."""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import app.tables
+import claims.tables
+import incidents.tables
+import notify.tables
+from foundation.database import metadata
+
+__all__ = ["app", "claims", "incidents", "notify"]  # imported for the tables they declare
+
+# Any constant will do, so long as nothing else in this database uses it.
+_MIGRATION_LOCK = 0x53544F524D
+
+
+def _migrate(connection: Connection) -> None:
+    context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+    # Session level: it must outlive the transaction of each migration.
+    connection.execute(text("SET lock_timeout = '60s'"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+    # A migration that cannot get its table lock in five seconds gives way to the people using the system.
+    connection.execute(text("SET lock_timeout = '5s'"))
+    connection.execute(text("SET statement_timeout = '10min'"))
+    connection.commit()
+    try:
+        with context.begin_transaction():
+            context.run_migrations()
+    finally:
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.commit()
+
+
+async def _run() -> None:
+    url = context.config.attributes["url"].replace("postgresql://", "postgresql+asyncpg://", 1)
+    engine = create_async_engine(url)
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(_migrate)
+    finally:
+        await engine.dispose()
+
+
+asyncio.run(_run())

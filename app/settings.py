@@ -1,0 +1,152 @@
+"""The environment, read once into one frozen value. Every fault in it is reported at once, by name."""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from email_validator import EmailNotValidError, validate_email
+
+T = TypeVar("T")
+_PREFIX = "STORMDESK_"
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message names every one that is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """Where a server listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that differs between installations. `database_url` None means the embedded PostgreSQL."""
+
+    database_url: str | None
+    data_dir: Path
+    status_dir: Path
+    smtp_urls: tuple[str, ...]
+    public_url: str
+    page_name: str
+    page_time_zone: str
+    mail_from: str
+    secret_keys: tuple[bytes, ...]
+    bind: Bind
+    ops_bind: Bind | None
+    sender_connections: int
+    sender_depth: int
+
+
+def read_settings(environment: Mapping[str, str], *, secret_required: bool = True) -> Settings:
+    """The settings in `environment` (names start with `STORMDESK_`).
+
+    Raises `SettingsError` that lists every fault. With `secret_required` false a missing SECRET_KEY becomes a random
+    one that lives as long as this process (for commands that sign nothing).
+    """
+    reader = _Reader(environment)
+    data_dir = reader.get("DATA_DIR", Path, "var")
+    settings = Settings(
+        database_url=reader.get("DATABASE_URL", _database_url, None),
+        data_dir=data_dir,
+        status_dir=reader.get("STATUS_DIR", Path, str(data_dir / "status")),
+        smtp_urls=reader.get("SMTP_URL", _smtp_urls, "smtp://localhost:25"),
+        public_url=reader.get("PUBLIC_URL", _web_url, "http://127.0.0.1:8080"),
+        page_name=reader.get("PAGE_NAME", str, "Stormdesk"),
+        page_time_zone=reader.get("TIME_ZONE", _time_zone, "Etc/UTC"),
+        mail_from=reader.get("MAIL_FROM", _mail_address, "updates@stormdesk.example"),
+        secret_keys=reader.get("SECRET_KEY", _secret_keys, None if secret_required else secrets.token_hex(32)),
+        bind=reader.get("BIND", _bind, "127.0.0.1:8080"),
+        ops_bind=reader.get("OPS_BIND", _bind, ""),
+        sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
+        sender_depth=reader.get("SENDER_DEPTH", _positive, "25"),
+    )
+    if secret_required and not settings.secret_keys:
+        reader.faults.append(
+            "STORMDESK_SECRET_KEY is missing: set it to a random text of 32 characters or more, the same for every "
+            "process. (`stormdesk up` makes its own.)"
+        )
+    if reader.faults:
+        raise SettingsError("\n".join(reader.faults))
+    return settings
+
+
+class _Reader:
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.faults: list[str] = []
+
+    def get(self, name: str, parse: Callable[[str], T], default: str | None) -> T:
+        text = self._environment.get(_PREFIX + name, "").strip() or default
+        if text is None or text == "":
+            return () if name == "SECRET_KEY" else None  # type: ignore[return-value]  # absent: the field allows it
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.faults.append(f"{_PREFIX}{name}: {error}")
+            return None  # type: ignore[return-value]  # never used: the fault is raised
+
+
+def _database_url(text: str) -> str:
+    if urlsplit(text).scheme not in ("postgresql", "postgres"):
+        raise ValueError("must look like postgresql://user:password@host:5432/name")
+    return text.replace("postgres://", "postgresql://", 1)
+
+
+def _smtp_urls(text: str) -> tuple[str, ...]:
+    urls = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not urls or any(urlsplit(url).scheme not in ("smtp", "smtps") or not urlsplit(url).hostname for url in urls):
+        raise ValueError("must be one or more of smtp://[user:password@]host:port or smtps://…, separated by commas")
+    return urls
+
+
+def _web_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be the address people open, such as https://status.example.com")
+    return text.rstrip("/")
+
+
+def _mail_address(text: str) -> str:
+    try:
+        return validate_email(text, check_deliverability=False, test_environment=True).normalized
+    except EmailNotValidError as error:
+        raise ValueError(f"must be a mail address ({error})") from None
+
+
+def _time_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be a time zone by its IANA name, such as Europe/Amsterdam") from None
+    return text
+
+
+def _secret_keys(text: str) -> tuple[bytes, ...]:
+    keys = tuple(part.strip().encode() for part in text.split(",") if part.strip())
+    if any(len(key) < 32 for key in keys):
+        raise ValueError("each key needs 32 characters or more (newest first, separated by commas)")
+    return keys
+
+
+def _bind(text: str) -> Bind:
+    host, _, port = text.rpartition(":")
+    if not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("must be host:port, such as 127.0.0.1:8080")
+    return Bind(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) == 0:
+        raise ValueError("must be a whole number above zero")
+    return int(text)

@@ -1,0 +1,85 @@
+"""Templates and their languages: one Jinja environment a language, over the template folders of every package.
+
+A package's templates are named `package/file.html` and stand in `package/templates/`; its translations stand in
+`package/locale/<language>.po`, whose message ids are the English text. Everything is escaped unless it ends in .txt.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_datetime
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
+
+LANGUAGES = ("en", "nl")
+PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
+_ROOT = Path(__file__).resolve().parent.parent
+
+Render = Callable[..., str]
+
+
+def render(template: str, language: str, **context: Any) -> str:
+    """The text of `template` (`package/file.html`) in `language`; an unknown language falls back to English."""
+    return environment(language).get_template(template).render(**context)
+
+
+def choose_language(*wishes: str | None) -> str:
+    """The first wish we speak; each is a language tag or an Accept-Language header. English when none fits."""
+    for wish in wishes:
+        for part in (wish or "").split(","):
+            tag = part.split(";")[0].strip().lower().split("-")[0]
+            if tag in LANGUAGES:
+                return tag
+    return LANGUAGES[0]
+
+
+@lru_cache
+def environment(language: str) -> Environment:
+    """The Jinja environment of `language`, made once."""
+    language = language if language in LANGUAGES else LANGUAGES[0]
+    loaders = {name: FileSystemLoader(_ROOT / name / "templates") for name in PACKAGES}
+    made = Environment(
+        loader=PrefixLoader(loaders),
+        autoescape=select_autoescape(disabled_extensions=("txt",), default=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    catalogue = _catalogue(language)
+    made.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
+        lambda text: catalogue.get(text, text),
+        lambda one, many, n: catalogue.get(one if n == 1 else many, one if n == 1 else many),
+        newstyle=True,
+    )
+    made.globals["language"] = language
+    made.globals["languages"] = LANGUAGES
+    made.filters["moment"] = lambda at, zone: moment(at, zone, language)
+    made.filters["number"] = lambda value: format_decimal(value, locale=language)
+    return made
+
+
+def moment(at: datetime, zone: str, language: str) -> str:
+    """A time as people read it, always with its zone: `8 Feb 2013, 14:30 EST`."""
+    pattern = "d MMM y, HH:mm z"
+    return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale="en_GB" if language == "en" else language)
+
+
+def _catalogue(language: str) -> dict[str, str]:
+    texts: dict[str, str] = {}
+    for name in PACKAGES:
+        path = _ROOT / name / "locale" / f"{language}.po"
+        if not path.exists():
+            continue
+        with path.open("rb") as file:
+            for message in read_po(file, locale=language):
+                ids = message.id if isinstance(message.id, tuple) else (message.id,)
+                strings = message.string if isinstance(message.string, tuple) else (message.string,)
+                # Plural forms: Dutch and English both have two, in the same order.
+                texts.update({str(one): str(said) for one, said in zip(ids, strings, strict=False) if one and said})
+    return texts

@@ -1,0 +1,11 @@
+"""The time, as a value that can be handed in. It knows UTC only; zones belong to the edge."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+
+
+def system_clock() -> datetime:
+    """Now, in UTC, with its zone attached."""
+    return datetime.now(UTC)

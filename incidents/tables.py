@@ -1,0 +1,108 @@
+"""The tables incidents owns, for building statements. The CHECKs that guard them stand in the migrations."""
+
+from sqlalchemy import (
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Integer,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from foundation.database import metadata
+
+_NOW = text("now()")
+
+
+def _moment(name: str, *, required: bool = False, now: bool = False) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=not (required or now), server_default=_NOW if now else None)
+
+
+parties = Table(
+    "parties",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+)
+
+components = Table(
+    "components",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("public_id", Text, Computed("substr(md5(key), 1, 12)", persisted=True), nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("group_name", Text, index=True),
+    Column("party_key", ForeignKey(parties.c.key)),
+    Column("status", Text, nullable=False, server_default="operational"),
+    Column("position", Integer, nullable=False, server_default="0"),
+    _moment("created_at", now=True),
+    _moment("updated_at", now=True),
+)
+
+component_dependencies = Table(
+    "component_dependencies",
+    metadata,
+    Column("component_key", ForeignKey(components.c.key, ondelete="CASCADE"), primary_key=True),
+    Column("needs_key", ForeignKey(components.c.key, ondelete="CASCADE"), primary_key=True, index=True),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", JSONB, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("impact", Text, nullable=False),
+    _moment("started_at", required=True),
+    _moment("aware_at", required=True),
+    _moment("monitoring_at"),
+    _moment("resolved_at"),
+    Column("created_by", Text, nullable=False),
+    _moment("created_at", now=True),
+    _moment("updated_at", now=True),
+)
+
+incident_scope = Table(
+    "incident_scope",
+    metadata,
+    Column("incident_id", ForeignKey(incidents.c.id), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+)
+
+updates = Table(
+    "updates",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id), nullable=False),
+    Column("number", Integer),
+    Column("state", Text, nullable=False, server_default="draft"),
+    Column("phase", Text, nullable=False),
+    Column("texts", JSONB, nullable=False),
+    Column("cause_certainty", Text, nullable=False, server_default="unknown"),
+    Column("cause_party_key", ForeignKey(parties.c.key)),
+    Column("component_status", Text),
+    _moment("next_update_at"),
+    Column("corrects_id", ForeignKey("updates.id")),
+    Column("created_by", Text, nullable=False),
+    _moment("created_at", now=True),
+    Column("approved_by", Text),
+    _moment("approved_at"),
+    Column("published_by", Text),
+    _moment("published_at"),
+    UniqueConstraint("incident_id", "number"),
+)
+
+update_components = Table(
+    "update_components",
+    metadata,
+    Column("update_id", ForeignKey(updates.c.id), primary_key=True),
+    Column("component_key", ForeignKey(components.c.key), primary_key=True),
+    Column("old_status", Text, nullable=False),
+    Column("new_status", Text, nullable=False),
+)
