@@ -16,6 +16,8 @@ from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
+from app.static_files import asset
+
 LANGUAGES = ("en", "nl")
 PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
 _ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +61,7 @@ def environment(language: str) -> Environment:
     )
     made.globals["language"] = language
     made.globals["languages"] = LANGUAGES
+    made.globals["asset"] = asset
     made.filters["moment"] = lambda at, zone: moment(at, zone, language)
     made.filters["number"] = lambda value: format_decimal(value, locale=language)
     return made
