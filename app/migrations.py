@@ -4,6 +4,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 _ROOT = Path(__file__).resolve().parent.parent
 
@@ -18,3 +19,8 @@ def alembic_config(url: str) -> Config:
 def migrate(url: str) -> None:
     """Run every migration the database at `url` has not seen. Safe to call from several processes at once."""
     command.upgrade(alembic_config(url), "head")
+
+
+def newest_revision() -> str | None:
+    """The revision `migrate` brings a database to."""
+    return ScriptDirectory.from_config(alembic_config("")).get_current_head()

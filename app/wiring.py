@@ -47,5 +47,5 @@ def database_url(settings: Settings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
-    with embedded_postgres(settings.data_dir / "postgres") as url:
+    with embedded_postgres(settings.data_dir) as url:
         yield url

@@ -13,7 +13,7 @@ from app.postgres import embedded_postgres
 from foundation.database import Database
 from foundation.tokens import Tokens
 
-_SERVER = Path(__file__).resolve().parent.parent / "var/tests/postgres"
+_SERVER = Path(__file__).resolve().parent.parent / "var/tests"
 _serial = itertools.count()
 
 

@@ -1,0 +1,57 @@
+"""What machines ask of a running process: is it alive, is it ready, what does it count. Never for strangers.
+
+Without an address of their own (STORMDESK_OPS_BIND) these routes answer only the machine itself or a bearer of a token.
+"""
+
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+from sqlalchemy import text
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app.wiring import Parts
+from foundation.database import database_is_away
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def routes(parts: Parts, exposition: Handler, *, guarded: bool) -> list[Route]:
+    """`/healthz`, `/readyz` and `/metrics`. `guarded`: they share the public port, so strangers get a 404."""
+
+    async def healthz(_: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def readyz(_: Request) -> Response:
+        try:
+            async with parts.database.transaction() as tx:
+                await tx.execute(text("SELECT 1"))
+        except Exception as error:
+            if not database_is_away(error):
+                raise
+            return PlainTextResponse("the database is away\n", 503)
+        return PlainTextResponse("ready\n")
+
+    handlers: dict[str, Handler] = {"/healthz": healthz, "/readyz": readyz, "/metrics": exposition}
+    return [Route(path, _for_us(handler) if guarded else handler) for path, handler in handlers.items()]
+
+
+def _for_us(handler: Handler) -> Handler:
+    async def guarded(request: Request) -> Response:
+        if not (_is_local(request) or "staff" in request.auth.scopes):
+            raise HTTPException(404, "There is nothing here.")
+        return await handler(request)
+
+    return guarded
+
+
+def _is_local(request: Request) -> bool:
+    # A proxy on this machine speaks for strangers: what it forwards is not local.
+    if request.client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
+        return False
+    try:
+        return ip_address(request.client.host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,45 @@
+"""The schema the migrations make keeps the invariants of the design by itself."""
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from app.migrations import migrate
+from foundation.database import Database, driver
+
+
+async def test_driver_shares_the_transaction(database: Database) -> None:
+    with pytest.raises(RuntimeError):
+        async with database.transaction() as tx:
+            connection = await driver(tx)
+            await connection.execute("INSERT INTO parties VALUES ('us', 'Us', 'ours')")
+            raise RuntimeError
+    async with database.transaction() as tx:
+        assert (await tx.execute(text("SELECT count(*) FROM parties"))).scalar_one() == 0
+
+
+def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    migrate(database_url)
+
+
+async def test_a_final_state_needs_a_final_time(database: Database) -> None:
+    async with database.transaction() as tx:
+        connection = await driver(tx)
+        await connection.execute(
+            "INSERT INTO customers (number, name, name_key, language, time_zone) "
+            "VALUES ('1', 'A', 'a', 'en', 'Etc/UTC')"
+        )
+        await connection.execute("INSERT INTO dispatches (key, topic, number) VALUES ('k', 't', 1)")
+        await connection.execute(
+            "INSERT INTO messages (dispatch_id, channel, language, subject, body) "
+            "SELECT id, 'mail', 'en', 's', 'b' FROM dispatches"
+        )
+    for state in ("accepted", "superseded", "unknown"):
+        with pytest.raises(asyncpg.CheckViolationError):
+            async with database.transaction() as tx:
+                connection = await driver(tx)
+                await connection.execute(
+                    "INSERT INTO deliveries (dispatch_id, message_id, customer_id, channel, state, urgency) "
+                    "SELECT m.dispatch_id, m.id, c.id, 'mail', $1, 1 FROM messages m, customers c",
+                    state,
+                )
