@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     Identity,
@@ -27,6 +28,11 @@ def _id() -> Column[int]:
     return Column("id", BigInteger, Identity(always=True), primary_key=True)
 
 
+def _key(name: str, of: str) -> Column[str]:
+    expression = f"upper(regexp_replace(normalize({of}, NFKC), '[^[:alnum:]]', '', 'g'))"
+    return Column(name, Text, Computed(expression, persisted=True), nullable=False)
+
+
 def _moment(name: str, *, now: bool = False) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=not now, server_default=_NOW if now else None)
 
@@ -36,12 +42,14 @@ customers = Table(
     metadata,
     _id(),
     Column("number", Text, nullable=False, unique=True),
+    _key("number_key", "number"),
     Column("name", Text, nullable=False),
     Column("name_key", Text, nullable=False),
     Column("language", Text, nullable=False),
     Column("time_zone", Text, nullable=False),
     _moment("created_at", now=True),
     _moment("updated_at", now=True),
+    Index("customers_number_key_index", "number_key"),
 )
 
 addresses = Table(
@@ -67,10 +75,11 @@ exposures = Table(
     # A component belongs to incidents; the foreign key goes by name, the import arrow stays whole.
     Column("component_key", ForeignKey("components.key"), nullable=False),
     Column("reference", Text, nullable=False, server_default=""),
+    _key("reference_key", "reference"),
     _moment("needed_at"),
     UniqueConstraint("customer_id", "component_key", "reference"),
     Index(None, "component_key", "customer_id"),
-    Index(None, "reference", postgresql_where=text("reference <> ''")),
+    Index(None, "reference_key", postgresql_where=text("reference_key <> ''")),
 )
 
 dispatches = Table(

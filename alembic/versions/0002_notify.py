@@ -11,10 +11,13 @@ branch_labels = None
 depends_on = None
 
 STATEMENTS = [
+    # The keys are how numbers and references are found again, however somebody types them (notify.fold_reference).
     """
     CREATE TABLE customers (
         id bigint GENERATED ALWAYS AS IDENTITY,
         number text NOT NULL,
+        number_key text GENERATED ALWAYS AS
+            (upper(regexp_replace(normalize(number, NFKC), '[^[:alnum:]]', '', 'g'))) STORED NOT NULL,
         name text NOT NULL,
         name_key text NOT NULL,
         language text NOT NULL,
@@ -25,6 +28,7 @@ STATEMENTS = [
         CONSTRAINT customers_number_key UNIQUE (number)
     )
     """,
+    "CREATE INDEX customers_number_key_index ON customers (number_key)",
     """
     CREATE TABLE addresses (
         id bigint GENERATED ALWAYS AS IDENTITY,
@@ -50,6 +54,8 @@ STATEMENTS = [
         customer_id bigint NOT NULL,
         component_key text NOT NULL,
         reference text NOT NULL DEFAULT '',
+        reference_key text GENERATED ALWAYS AS
+            (upper(regexp_replace(normalize(reference, NFKC), '[^[:alnum:]]', '', 'g'))) STORED NOT NULL,
         needed_at timestamptz,
         CONSTRAINT exposures_pkey PRIMARY KEY (id),
         CONSTRAINT exposures_customer_id_component_key_reference_key UNIQUE (customer_id, component_key, reference),
@@ -58,7 +64,7 @@ STATEMENTS = [
     )
     """,
     "CREATE INDEX exposures_component_key_customer_id_index ON exposures (component_key, customer_id)",
-    "CREATE INDEX exposures_reference_index ON exposures (reference) WHERE reference <> ''",
+    "CREATE INDEX exposures_reference_key_index ON exposures (reference_key) WHERE reference_key <> ''",
     # One act of telling people. Within a topic a higher number is newer news, and supersedes what is unsent.
     """
     CREATE TABLE dispatches (
@@ -133,15 +139,17 @@ STATEMENTS = [
     """,
     "CREATE INDEX deliveries_deferred_index ON deliveries (next_at) WHERE state = 'deferred'",
     "CREATE INDEX deliveries_sending_index ON deliveries (customer_id, channel) WHERE state = 'sending'",
+    # LEFT JOIN, though a row is always there: PostgreSQL leaves such a join out when its columns are not asked for.
     """
     CREATE VIEW delivery_facts AS
-    SELECT d.id AS delivery_id, p.key AS dispatch, p.topic, p.number AS update_number, c.number AS customer_number,
-           d.channel, m.language, d.state, d.reason, d.attempt AS attempts, d.doubtful AS doubtful_attempts,
-           d.reply_code, d.needed_at, d.created_at AS planned_at, d.final_at
+    SELECT d.id AS delivery_id, substring(p.topic FROM '^incident:(.+)$') AS incident_id, p.key AS dispatch, p.topic,
+           p.number AS update_number, c.number AS customer_number, d.channel, m.language, d.state, d.reason,
+           d.attempt AS attempts, d.doubtful AS doubtful_attempts, d.reply_code, d.needed_at,
+           d.created_at AS planned_at, d.final_at
       FROM deliveries d
-      JOIN dispatches p ON p.id = d.dispatch_id
-      JOIN messages m ON m.id = d.message_id
-      JOIN customers c ON c.id = d.customer_id
+      LEFT JOIN dispatches p ON p.id = d.dispatch_id
+      LEFT JOIN messages m ON m.id = d.message_id
+      LEFT JOIN customers c ON c.id = d.customer_id
     """,
 ]
 

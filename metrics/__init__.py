@@ -1,0 +1,22 @@
+"""What we count and what analysts read: instruments, figures from the facts views, and exports of them.
+
+The front door. It imports no package above it: figures travel through the database.
+"""
+
+from metrics.instruments import (
+    record_contact,
+    record_contact_seconds,
+    record_deliveries,
+    record_resolved,
+    record_send_batch_seconds,
+    record_status_page_seconds,
+)
+
+__all__ = [
+    "record_contact",
+    "record_contact_seconds",
+    "record_deliveries",
+    "record_resolved",
+    "record_send_batch_seconds",
+    "record_status_page_seconds",
+]

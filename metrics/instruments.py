@@ -1,0 +1,77 @@
+"""Every instrument this process keeps, behind named functions, so that names, units and labels stand in one place.
+
+Instruments say how the machine runs. A figure in an export or a report comes from the facts instead.
+"""
+
+from prometheus_client import Counter, Histogram
+
+# Label values are closed sets of the schema (channels, states): a label an outsider could fill would fill the memory.
+_CHANNELS = frozenset({"mail", "sms", "web", "api", "phone", "post"})
+_STATES = frozenset(
+    {"planned", "deferred", "accepted", "delivered", "bounced", "rejected"}
+    | {"suppressed", "superseded", "expired", "unknown"}
+)
+
+_deliveries = Counter(
+    "stormdesk_deliveries_recorded",
+    "Outcomes of deliveries that this process recorded.",
+    ["channel", "state"],
+)
+_send_batch = Histogram(
+    "stormdesk_send_batch_seconds",
+    "Time from claiming a batch of deliveries to having recorded its outcomes.",
+    ["channel"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600),
+)
+_contacts = Counter("stormdesk_contacts_received", "Contacts that this process stored.", ["channel"])
+_contact = Histogram(
+    "stormdesk_contact_durable_seconds",
+    "Time from a contact's arrival until it was on disk.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_resolved = Counter("stormdesk_contacts_resolved", "Contacts that this process joined to a case.")
+_resolve_batch = Histogram(
+    "stormdesk_resolve_batch_seconds",
+    "Time to join one batch of contacts to their cases.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+_refresh = Histogram(
+    "stormdesk_status_page_refresh_seconds",
+    "Time to render, write and read back the files of the status page.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+
+def record_deliveries(channel: str, state: str, count: int) -> None:
+    """`count` deliveries of `channel` were recorded as `state`."""
+    _deliveries.labels(_closed(channel, _CHANNELS), _closed(state, _STATES)).inc(count)
+
+
+def record_send_batch_seconds(channel: str, seconds: float) -> None:
+    """A batch took `seconds` from its claim to its record."""
+    _send_batch.labels(_closed(channel, _CHANNELS)).observe(seconds)
+
+
+def record_contact(channel: str) -> None:
+    """A contact came in over `channel` and is stored."""
+    _contacts.labels(_closed(channel, _CHANNELS)).inc()
+
+
+def record_contact_seconds(seconds: float) -> None:
+    """A contact was on disk `seconds` after it arrived."""
+    _contact.observe(seconds)
+
+
+def record_resolved(count: int, seconds: float) -> None:
+    """A batch of `count` contacts was joined to cases in `seconds`."""
+    _resolved.inc(count)
+    _resolve_batch.observe(seconds)
+
+
+def record_status_page_seconds(seconds: float) -> None:
+    """The files of the status page were renewed in `seconds`."""
+    _refresh.observe(seconds)
+
+
+def _closed(value: str, known: frozenset[str]) -> str:
+    return value if value in known else "other"
