@@ -69,8 +69,11 @@ def environment(language: str) -> Environment:
 
 def moment(at: datetime, zone: str, language: str) -> str:
     """A time as people read it, always with its zone: `8 Feb 2013, 14:30 EST`."""
-    pattern = "d MMM y, HH:mm z"
-    return format_datetime(at, pattern, tzinfo=ZoneInfo(zone), locale="en_GB" if language == "en" else language)
+    local = at.astimezone(ZoneInfo(zone))
+    # CLDR has no abbreviation for most zones (British English: "14:30 Eastern Standard Time"); the zone itself does.
+    name = local.tzname() or "UTC"
+    text = format_datetime(local, "d MMM y, HH:mm", locale="en_GB" if language == "en" else language)
+    return f"{text} {name if name[0].isalpha() else f'UTC{name}'}"
 
 
 def _catalogue(language: str) -> dict[str, str]:

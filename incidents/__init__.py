@@ -1,0 +1,36 @@
+"""Disruptions and what we say about them: declaring, updating, publishing, and the public status page.
+
+The front door: what other packages may use stands here, everything else is ours to change.
+"""
+
+from incidents.audience import audience_of
+from incidents.components import Component, Party, define_components, define_parties, register_components
+from incidents.lifecycle import Declaration, Draft, UpdateText
+from incidents.messages import Composer
+from incidents.publishing import Published, amend, approve, declare, draft_update, preview_update, publish
+from incidents.records import Incident, Update, find_incident, find_update, open_incidents
+
+__all__ = [
+    "Component",
+    "Composer",
+    "Declaration",
+    "Draft",
+    "Incident",
+    "Party",
+    "Published",
+    "Update",
+    "UpdateText",
+    "amend",
+    "approve",
+    "audience_of",
+    "declare",
+    "define_components",
+    "define_parties",
+    "draft_update",
+    "find_incident",
+    "find_update",
+    "open_incidents",
+    "preview_update",
+    "publish",
+    "register_components",
+]

@@ -87,6 +87,7 @@ updates = Table(
     Column("cause_certainty", Text, nullable=False, server_default="unknown"),
     Column("cause_party_key", ForeignKey(parties.c.key)),
     Column("component_status", Text),
+    Column("impact", Text),
     _moment("next_update_at"),
     Column("corrects_id", ForeignKey("updates.id")),
     Column("created_by", Text, nullable=False),

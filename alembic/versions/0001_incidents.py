@@ -97,6 +97,7 @@ STATEMENTS = [
         cause_certainty text NOT NULL DEFAULT 'unknown',
         cause_party_key text,
         component_status text,
+        impact text,
         next_update_at timestamptz,
         corrects_id text,
         created_by text NOT NULL,
@@ -118,6 +119,7 @@ STATEMENTS = [
         CONSTRAINT updates_cause_party_check CHECK (cause_certainty <> 'unknown' OR cause_party_key IS NULL),
         CONSTRAINT updates_component_status_check CHECK (component_status IN
             ('operational', 'degraded_performance', 'partial_outage', 'major_outage', 'under_maintenance')),
+        CONSTRAINT updates_impact_check CHECK (impact IN ('none', 'minor', 'major', 'critical')),
         CONSTRAINT updates_promise_check CHECK (phase = 'resolved' OR next_update_at IS NOT NULL),
         CONSTRAINT updates_published_check CHECK ((state = 'published') =
             (number IS NOT NULL AND published_at IS NOT NULL AND published_by IS NOT NULL)),

@@ -1,0 +1,198 @@
+"""The rules of an incident: its phases, who may follow whom, and what an update must say before it may be published.
+
+Pure: it takes plain values and the time, and knows neither the database nor the web.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+from foundation.errors import Conflict, Fault, Invalid
+
+Phase = Literal["investigating", "identified", "monitoring", "resolved"]
+Impact = Literal["none", "minor", "major", "critical"]
+Certainty = Literal["unknown", "suspected", "confirmed"]
+ComponentStatus = Literal["operational", "under_maintenance", "degraded_performance", "partial_outage", "major_outage"]
+
+PHASES: tuple[Phase, ...] = get_args(Phase)
+# From best to worst: where several are claimed for one component, the worst is shown.
+STATUSES: tuple[ComponentStatus, ...] = get_args(ComponentStatus)
+LANGUAGES = ("en", "nl")
+
+LONGEST_TITLE = (
+    150  # characters: it becomes the subject of a mail and the name in the Statuspage API (255 at most there)
+)
+LONGEST_BODY = 4000
+LONGEST_ADVICE = 1500
+LONGEST_CAUSE = 300
+LONGEST_PROMISE = timedelta(days=7)  # later than this is a slip of the pen
+
+_LANGUAGE_NAMES = {"en": "English", "nl": "Dutch"}
+_BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateText:
+    """What an update says in one language. `cause` is a short phrase ("a snowstorm over New York"), or empty."""
+
+    title: str
+    body: str
+    advice: str
+    cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An update as written. `component_status` and `impact` None leave them as they are (resolving restores)."""
+
+    phase: Phase
+    texts: Mapping[str, UpdateText]
+    next_update_at: datetime | None = None
+    cause_certainty: Certainty = "unknown"
+    cause_party: str | None = None
+    component_status: ComponentStatus | None = None
+    impact: Impact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """An incident as declared: what it is called (per language), how bad it is, since when, and what it concerns."""
+
+    title: Mapping[str, str]
+    impact: Impact
+    started_at: datetime
+    components: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+
+def tidy(draft: Draft) -> Draft:
+    """The draft with white space around its texts removed, and line ends of one kind; resolving restores the rest."""
+    texts = {
+        language: UpdateText(_tidy(text.title), _tidy(text.body), _tidy(text.advice), _tidy(text.cause))
+        for language, text in draft.texts.items()
+    }
+    restored = "operational" if draft.phase == "resolved" and draft.component_status is None else draft.component_status
+    return replace(draft, texts=texts, component_status=restored)
+
+
+def tidy_title(title: Mapping[str, str]) -> dict[str, str]:
+    """An incident's title with white space around it removed."""
+    return {language: _tidy(text) for language, text in title.items()}
+
+
+def check_declaration(declared: Declaration, now: datetime) -> None:
+    """Raise Invalid with every fault of a declaration."""
+    faults = list(title_faults(declared.title))
+    if not declared.components and not declared.groups:
+        faults.append(Fault("components", "Name at least one component or group that is affected."))
+    if declared.started_at > now:
+        faults.append(Fault("started_at", "An incident cannot have started in the future."))
+    _refuse("The incident cannot be declared like this.", faults)
+
+
+def check_update(draft: Draft, current: Phase, now: datetime) -> None:
+    """Raise Invalid with every fault of an update to an incident that is `current`; Conflict when none is possible."""
+    check_move(current, draft.phase)
+    faults = [
+        *_text_faults(draft.texts),
+        *_cause_faults(draft),
+        *promise_faults(draft.phase, draft.next_update_at, now),
+    ]
+    if draft.phase == "resolved" and draft.component_status not in (None, "operational"):
+        faults.append(Fault("component_status", "A resolved incident leaves its components operational."))
+    _refuse("The update cannot be published like this.", faults)
+
+
+def check_move(current: Phase, to: Phase) -> None:
+    """Raise Conflict unless an incident may go from `current` to phase `to`.
+
+    Open phases may follow each other in any order: a repair that fails leads back to the search, and saying so is
+    honest. Resolved is the end; what breaks again is a new incident, with cases of its own.
+    """
+    if current == "resolved" and to != "resolved":
+        raise Conflict("This incident is resolved. Declare a new incident if it happens again.", code="resolved")
+
+
+def promise_faults(phase: Phase, next_update_at: datetime | None, now: datetime) -> Iterator[Fault]:
+    """Every update but the last says when the next one comes, and that must still be ahead."""
+    if next_update_at is None:
+        if phase != "resolved":
+            yield Fault("next_update_at", "Say when the next update comes.")
+    elif next_update_at <= now:
+        yield Fault("next_update_at", "The next update must be promised for a time that is still ahead.")
+    elif next_update_at > now + LONGEST_PROMISE:
+        yield Fault("next_update_at", "Promise the next update within seven days.")
+
+
+def title_faults(title: Mapping[str, str]) -> Iterator[Fault]:
+    """What is wrong with an incident's title, field by field."""
+    yield from _language_faults("title", title)
+    for language in LANGUAGES:
+        if language in title:
+            yield from _line_faults(f"title.{language}", title[language], LONGEST_TITLE)
+
+
+def _text_faults(texts: Mapping[str, UpdateText]) -> Iterator[Fault]:
+    yield from _language_faults("texts", texts)
+    for language in LANGUAGES:
+        text = texts.get(language)
+        if text is None:
+            continue
+        yield from _line_faults(f"texts.{language}.title", text.title, LONGEST_TITLE)
+        yield from _prose_faults(f"texts.{language}.body", text.body, LONGEST_BODY)
+        yield from _prose_faults(f"texts.{language}.advice", text.advice, LONGEST_ADVICE)
+        if text.cause:
+            yield from _line_faults(f"texts.{language}.cause", text.cause, LONGEST_CAUSE)
+
+
+def _cause_faults(draft: Draft) -> Iterator[Fault]:
+    causes = {language: text.cause for language, text in draft.texts.items() if text.cause}
+    if draft.cause_certainty == "unknown":
+        if draft.cause_party is not None:
+            yield Fault("cause_party", "Name a party only when the cause is suspected or confirmed.")
+        if causes:
+            yield Fault("cause_certainty", "A cause is named: say whether it is suspected or confirmed.")
+    elif not causes and draft.cause_party is None:
+        yield Fault("cause_certainty", "Say what is suspected or confirmed: a cause in both languages, or a party.")
+    elif causes and len(causes) < len(LANGUAGES):
+        missing = next(language for language in LANGUAGES if language not in causes)
+        yield Fault(f"texts.{missing}.cause", f"Say the cause in {_LANGUAGE_NAMES[missing]} too.")
+
+
+def _language_faults(field: str, texts: Mapping[str, object]) -> Iterator[Fault]:
+    for language in LANGUAGES:
+        if language not in texts:
+            yield Fault(f"{field}.{language}", f"Write the {_LANGUAGE_NAMES[language]} text too.")
+    for language in texts.keys() - set(LANGUAGES):
+        yield Fault(f"{field}.{language[:20]}", "We publish in English (en) and Dutch (nl) only.")
+
+
+def _line_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
+    if "\n" in text:
+        yield Fault(field, "Keep this on one line.")
+    yield from _prose_faults(field, text, longest)
+
+
+def _prose_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
+    if not text.strip():
+        yield Fault(field, "This may not be empty.")
+    if len(text) > longest:
+        yield Fault(field, f"Keep this within {longest} characters; it has {len(text)}.")
+    if any(_invisible(character) for character in text):
+        yield Fault(field, "Remove the control characters.")
+
+
+def _invisible(character: str) -> bool:
+    # Cc: control codes (a NUL cannot even be stored); Cs: half a character. Both come from copying, never from typing.
+    return character in _BIDI_CONTROLS or (character not in "\n\t" and unicodedata.category(character) in ("Cc", "Cs"))
+
+
+def _tidy(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def _refuse(message: str, faults: Sequence[Fault]) -> None:
+    if faults:
+        raise Invalid(message, faults)

@@ -1,0 +1,40 @@
+"""What an update says to one person: its mail, written once per language from a template. It sends nothing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from incidents.lifecycle import LANGUAGES
+from incidents.records import Incident, Update
+from notify import MessageText
+
+Render = Callable[..., str]
+
+
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """Writes messages. `public_url`: where people open the status page; `time_zone`: IANA name their times are in."""
+
+    render: Render
+    page_name: str
+    public_url: str
+    time_zone: str
+
+    def messages(self, incident: Incident, update: Update, party: str | None) -> Sequence[MessageText]:
+        """The messages of a published update, one per language; `party` is the name of whom the cause concerns."""
+        return [self._mail(language, incident, update, party) for language in LANGUAGES]
+
+    def _mail(self, language: str, incident: Incident, update: Update, party: str | None) -> MessageText:
+        text = update.texts[language]
+        body = self.render(
+            "incidents/message.mail.txt",
+            language,
+            incident=incident,
+            update=update,
+            text=text,
+            party=party,
+            page_name=self.page_name,
+            zone=self.time_zone,
+            status_url=f"{self.public_url}/incidents/{incident.id}?lang={language}",
+            claim_url=f"{self.public_url}/claim?incident={incident.id}&lang={language}",
+        )
+        return MessageText(channel="mail", language=language, subject=f"{self.page_name}: {text.title}", body=body)

@@ -1,0 +1,235 @@
+"""Declaring incidents and saying things about them: the use cases staff go through. None of them commits.
+
+Publishing is one transaction: the number, the components' states, the incident's phase and every delivery stand or fall
+together. How people are reached is notify's; what the page looks like is `status_page`'s.
+"""
+
+import secrets
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+import notify
+from foundation.actors import Actor
+from foundation.database import Tx
+from foundation.errors import Conflict, Fault, Invalid
+from incidents.audience import audience_of
+from incidents.components import unknown_scope
+from incidents.lifecycle import (
+    LANGUAGES,
+    Declaration,
+    Draft,
+    Impact,
+    check_declaration,
+    check_move,
+    check_update,
+    promise_faults,
+    tidy,
+    tidy_title,
+    title_faults,
+)
+from incidents.records import Incident, Update, find_incident, find_update, stored_texts
+from incidents.standing import restate_components
+from incidents.tables import incident_scope, incidents, parties, updates
+
+Compose = Callable[[Incident, Update, str | None], Sequence[notify.MessageText]]
+
+_ALPHABET = string.ascii_lowercase + string.digits
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The answer to publishing. `newly` is False when it had been published before; nothing was done then."""
+
+    update: Update
+    newly: bool
+
+
+async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime) -> Incident:
+    """Open an incident. It becomes public with its first published update. Raises Invalid with every fault."""
+    title = tidy_title(declared.title)
+    check_declaration(
+        Declaration(title, declared.impact, declared.started_at, declared.components, declared.groups), now
+    )
+    await _check_scope(tx, declared.components, declared.groups)
+    incident_id = _new_id()
+    await tx.execute(
+        insert(incidents).values(
+            id=incident_id,
+            title=title,
+            phase="investigating",
+            impact=declared.impact,
+            started_at=declared.started_at,
+            aware_at=now,
+            created_by=str(actor),
+            created_at=now,
+            updated_at=now,
+        )
+    )
+    await _widen(tx, incident_id, declared.components, declared.groups)
+    return await find_incident(tx, incident_id)
+
+
+async def amend(
+    tx: Tx,
+    incident_id: str,
+    *,
+    title: Mapping[str, str] | None = None,
+    impact: Impact | None = None,
+    started_at: datetime | None = None,
+    components: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    now: datetime,
+) -> Incident:
+    """Correct what an incident is called, how bad it is or since when, and add to what it concerns.
+
+    What is added counts from the next update on. Phases move by updates only.
+    """
+    incident = await find_incident(tx, incident_id, lock=True)
+    changes: dict[str, Any] = {"title": tidy_title(title) if title is not None else None}
+    changes |= {"impact": impact, "started_at": started_at}
+    faults = list(title_faults(changes["title"])) if title is not None else []
+    if started_at is not None and started_at > now:
+        faults.append(Fault("started_at", "An incident cannot have started in the future."))
+    if faults:
+        raise Invalid("The incident cannot be changed like this.", faults)
+    await _check_scope(tx, components, groups)
+    await _widen(tx, incident.id, components, groups)
+    given = {name: value for name, value in changes.items() if value is not None}
+    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**given, updated_at=now))
+    return await find_incident(tx, incident.id)
+
+
+async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, now: datetime) -> Update:
+    """Write an update without publishing it. A draft is never edited: a better one is a new draft."""
+    incident = await find_incident(tx, incident_id)
+    draft = tidy(draft)
+    check_update(draft, incident.phase, now)
+    if draft.cause_party is not None:
+        await _party_name(tx, draft.cause_party)
+    update_id = _new_id()
+    await tx.execute(
+        insert(updates).values(
+            id=update_id,
+            incident_id=incident.id,
+            phase=draft.phase,
+            texts=stored_texts(draft.texts),
+            cause_certainty=draft.cause_certainty,
+            cause_party_key=draft.cause_party,
+            component_status=draft.component_status,
+            impact=draft.impact,
+            next_update_at=draft.next_update_at,
+            created_by=str(actor),
+            created_at=now,
+        )
+    )
+    return await find_update(tx, update_id)
+
+
+async def preview_update(tx: Tx, update_id: str, *, now: datetime) -> Sequence[notify.Reach]:
+    """Whom publishing would reach, counted per channel and language; nothing is written."""
+    found = await find_update(tx, update_id)
+    return await notify.preview(tx, audience_of(found.incident_id, now), LANGUAGES)
+
+
+async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
+    """Vouch for the exact text of a draft. Approving again changes nothing: the first name stays."""
+    await tx.execute(
+        update(updates)
+        .where(updates.c.id == update_id, updates.c.state == "draft")
+        .values(state="approved", approved_by=str(actor), approved_at=now)
+    )
+    return await find_update(tx, update_id)
+
+
+async def publish(tx: Tx, actor: Actor, update_id: str, compose: Compose, *, now: datetime) -> Published:
+    """Say it: number the update, move the incident, restate its components and plan every delivery.
+
+    `compose` writes the messages (`messages.Composer.messages`). Publishing again answers the same and plans nothing.
+    Raises Conflict when the update is not approved, its promise has lapsed, or the incident was resolved meanwhile.
+    """
+    # The incident's row is the lock: of two updates published at once the second waits, and gets the higher number.
+    incident = await find_incident(tx, (await find_update(tx, update_id)).incident_id, lock=True)
+    found = await find_update(tx, update_id)
+    if found.state == "published":
+        return Published(found, newly=False)
+    _check_publishable(incident, found, now)
+    await restate_components(tx, incident.id, found.id, found.component_status, now=now)
+    await _number(tx, actor, found, now)
+    await _move(tx, incident, found, now)
+    said, standing = await find_update(tx, update_id), await find_incident(tx, incident.id)
+    party = await _party_name(tx, said.cause_party) if said.cause_party is not None else None
+    assert said.number is not None
+    await notify.enqueue(
+        tx,
+        key=f"update:{said.id}",
+        topic=f"incident:{incident.id}",
+        number=said.number,
+        messages=compose(standing, said, party),
+        audience=audience_of(incident.id, now),
+    )
+    return Published(said, newly=True)
+
+
+def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:
+    if found.state != "approved":
+        raise Conflict("Approve this update first.", code="not_approved")
+    check_move(incident.phase, found.phase)
+    if list(promise_faults(found.phase, found.next_update_at, now)):
+        raise Conflict(
+            "The next update is promised for a time that has passed. Write a new draft with a new promise.",
+            code="promise_lapsed",
+        )
+
+
+async def _number(tx: Tx, actor: Actor, found: Update, now: datetime) -> None:
+    last = select(func.coalesce(func.max(updates.c.number), 0) + 1).where(updates.c.incident_id == found.incident_id)
+    await tx.execute(
+        update(updates)
+        .where(updates.c.id == found.id)
+        .values(number=last.scalar_subquery(), state="published", published_by=str(actor), published_at=now)
+    )
+
+
+async def _move(tx: Tx, incident: Incident, found: Update, now: datetime) -> None:
+    values: dict[str, Any] = {"phase": found.phase, "updated_at": now}
+    if found.impact is not None:
+        values["impact"] = found.impact
+    if found.phase == "monitoring" and incident.monitoring_at is None:
+        values["monitoring_at"] = now
+    if found.phase == "resolved" and incident.resolved_at is None:
+        values["resolved_at"] = now
+    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+
+
+async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:
+    unknown = await unknown_scope(tx, keys, groups)
+    faults = [Fault(field, f"We do not know “{key}”.") for field, missing in unknown.items() for key in missing[:20]]
+    if faults:
+        raise Invalid("Some of what the incident should concern does not exist.", faults)
+
+
+async def _widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[str]) -> None:
+    for kind, named in (("component", keys), ("group", groups)):
+        source = select(literal(incident_id), literal(kind), func.unnest(sorted(set(named))))
+        if named:
+            await tx.execute(
+                upsert(incident_scope).from_select(["incident_id", "kind", "key"], source).on_conflict_do_nothing()
+            )
+
+
+async def _party_name(tx: Tx, key: str) -> str:
+    name = (await tx.execute(select(parties.c.name).where(parties.c.key == key))).scalar_one_or_none()
+    if name is None:
+        raise Invalid("The cause names a party we do not know.", [Fault("cause_party", f"We do not know “{key}”.")])
+    return str(name)
+
+
+def _new_id() -> str:
+    # The shape of Statuspage ids. Random, so that an address of something unpublished cannot be guessed.
+    return "".join(secrets.choice(_ALPHABET) for _ in range(12))

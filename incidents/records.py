@@ -1,0 +1,115 @@
+"""Incidents and updates as they are stored, read back as frozen values. It decides nothing and changes nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, select
+
+from foundation.database import Tx
+from foundation.errors import NotFound
+from incidents.lifecycle import Certainty, ComponentStatus, Impact, Phase, UpdateText
+from incidents.tables import incident_scope, incidents, updates
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A disruption. `title` is per language; `components` and `groups` are what it was declared to concern."""
+
+    id: str
+    title: Mapping[str, str]
+    phase: Phase
+    impact: Impact
+    started_at: datetime
+    aware_at: datetime
+    monitoring_at: datetime | None
+    resolved_at: datetime | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+    components: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Something said about an incident. `number` exists once it is published, and then nothing in it ever changes."""
+
+    id: str
+    incident_id: str
+    number: int | None
+    state: str
+    phase: Phase
+    texts: Mapping[str, UpdateText]
+    cause_certainty: Certainty
+    cause_party: str | None
+    component_status: ComponentStatus | None
+    impact: Impact | None
+    next_update_at: datetime | None
+    created_by: str
+    created_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+    published_by: str | None
+    published_at: datetime | None
+
+
+async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Incident:
+    """The incident with this id; with `lock` nobody else changes it until the transaction ends. Raises NotFound."""
+    query = select(incidents).where(incidents.c.id == incident_id)
+    row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such incident.", code="no_such_incident")
+    scope = await tx.execute(
+        select(incident_scope.c.kind, incident_scope.c.key)
+        .where(incident_scope.c.incident_id == incident_id)
+        .order_by(incident_scope.c.key)
+    )
+    keys: dict[str, list[str]] = {"component": [], "group": []}
+    for kind, key in scope:
+        keys[kind].append(key)
+    return Incident(**row._mapping, components=tuple(keys["component"]), groups=tuple(keys["group"]))
+
+
+async def open_incidents(tx: Tx) -> list[Incident]:
+    """Every incident that is not resolved, the newest first; what each concerns is left out."""
+    rows = await tx.execute(
+        select(incidents).where(incidents.c.phase != "resolved").order_by(incidents.c.started_at.desc(), incidents.c.id)
+    )
+    return [Incident(**row._mapping) for row in rows]
+
+
+async def find_update(tx: Tx, update_id: str) -> Update:
+    """The update with this id, published or not. Raises NotFound."""
+    row = (await tx.execute(_updates().where(updates.c.id == update_id))).one_or_none()
+    if row is None:
+        raise NotFound("There is no such update.", code="no_such_update")
+    return read_update(row)
+
+
+async def updates_of(tx: Tx, incident_id: str) -> list[Update]:
+    """Everything said or about to be said about an incident, in the order it was written."""
+    rows = await tx.execute(
+        _updates().where(updates.c.incident_id == incident_id).order_by(updates.c.created_at, updates.c.id)
+    )
+    return [read_update(row) for row in rows]
+
+
+def stored_texts(texts: Mapping[str, UpdateText]) -> dict[str, Any]:
+    """Texts as the jsonb column keeps them: {"en": {"title": …, "body": …, "advice": …, "cause": …}, …}."""
+    return {language: asdict(text) for language, text in texts.items()}
+
+
+def read_update(row: Row[Any]) -> Update:
+    """An update from a row of the columns of `_updates`."""
+    values = dict(row._mapping)
+    values["texts"] = {language: UpdateText(**text) for language, text in values["texts"].items()}
+    return Update(**values)
+
+
+def _updates() -> Select[Any]:
+    return select(
+        *(updates.c[name] for name in Update.__slots__ if name != "cause_party"),
+        updates.c.cause_party_key.label("cause_party"),
+    )
