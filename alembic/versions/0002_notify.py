@@ -140,8 +140,6 @@ STATEMENTS = [
     "CREATE INDEX deliveries_deferred_index ON deliveries (next_at) WHERE state = 'deferred'",
     "CREATE INDEX deliveries_sending_index ON deliveries (customer_id, channel) WHERE state = 'sending'",
     # LEFT JOIN, though a row is always there: PostgreSQL leaves such a join out when its columns are not asked for.
-    # LEFT joins, though every one finds its row: the planner drops those whose columns nobody asks for, so that counting
-    # states costs one pass over deliveries.
     """
     CREATE VIEW delivery_facts AS
     SELECT d.id AS delivery_id, substring(p.topic FROM '^incident:(.+)$') AS incident_id, p.key AS dispatch, p.topic,
