@@ -5,18 +5,31 @@ The front door: what other packages may use stands here, everything else is ours
 
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone
 from notify.directory import MOST_CANDIDATES, Candidate, Clue, Evidence, find_customers
+from notify.messages import ChannelName as Channel
+from notify.messages import MessageText, escape_slots
+from notify.planning import Reach, enqueue, preview
+from notify.proof import Told, customer_history, delivery_summary
 from notify.tables import exposures
 
 __all__ = [
     "MOST_CANDIDATES",
     "BadAddress",
     "Candidate",
+    "Channel",
     "Clue",
     "Evidence",
+    "MessageText",
+    "Reach",
+    "Told",
+    "customer_history",
+    "delivery_summary",
+    "enqueue",
+    "escape_slots",
     "exposures",
     "find_customers",
     "fold_name",
     "fold_reference",
     "normalise_mail",
     "normalise_phone",
+    "preview",
 ]

@@ -1,0 +1,190 @@
+"""The outbox between planning and proof: claim, record, renew, and the upkeep that leaves no row behind. All its SQL.
+
+Every statement keeps to the rule book in `delivery.py`. It knows nothing of channels' protocols.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from foundation.database import Tx, driver
+from notify.delivery import Outcome
+from notify.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery we may send until its lease ends. `attempt` is the fence: a record must carry it."""
+
+    id: int
+    attempt: int
+    message_id: int
+    address: str
+    name: str
+    customer_number: str
+    not_after: datetime
+
+
+# A customer with another delivery on its way waits: newer news must not arrive before the older that already left.
+# Superseding locks older rows before newer ones become visible, so what is seen here as planned has no older sibling
+# that could still be claimed. The array keeps the update on the primary key whatever the planner believes of the table.
+_CLAIM = """
+UPDATE deliveries d
+   SET state = 'sending', attempt = d.attempt + 1, lease_until = now() + $3::interval, reason = NULL
+  FROM addresses a, customers c, dispatches p
+ WHERE d.id = ANY (ARRAY (
+        SELECT w.id
+          FROM deliveries w
+         WHERE w.channel = $1 AND w.state = 'planned'
+           AND NOT EXISTS (SELECT FROM deliveries s
+                            WHERE s.customer_id = w.customer_id AND s.channel = w.channel AND s.state = 'sending')
+           AND EXISTS (SELECT FROM dispatches p WHERE p.id = w.dispatch_id AND p.not_after > now())
+         ORDER BY w.urgency, w.needed_at, w.id
+         LIMIT $2
+           FOR UPDATE OF w SKIP LOCKED))
+   AND d.state = 'planned'
+   AND a.id = d.address_id AND c.id = d.customer_id AND p.id = d.dispatch_id
+RETURNING d.id, d.attempt, d.message_id, a.value, c.name, c.number, p.not_after
+"""
+
+
+async def claim(tx: Tx, channel: str, count: int, lease: timedelta) -> list[Claimed]:
+    """Take up to `count` planned deliveries, most urgent first, straight into sending. Skips what others hold."""
+    rows = await (await driver(tx)).fetch(_CLAIM, channel, count, lease)
+    return [Claimed(*row) for row in rows]
+
+
+# Locked in the order of id: see `planning._OVERTAKE`. A row overtaken while it was out is not tried again. One that was
+# in doubt before ends as unknown where the result alone would claim that nothing was ever sent.
+_RECORD = """
+WITH results AS (
+    SELECT r.*
+      FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::interval[], $6::smallint[], $7::text[])
+        AS r (id, attempt, state, reason, pause, code, reply)
+), ours AS MATERIALIZED (
+    SELECT d.id, r.reason, r.pause, r.code, r.reply,
+           CASE WHEN d.overtaken AND r.state IN ('planned', 'deferred') THEN 'superseded' ELSE r.state END AS state
+      FROM results r
+      JOIN deliveries d ON d.id = r.id AND d.state = 'sending' AND d.attempt = r.attempt
+     ORDER BY d.id
+       FOR UPDATE OF d
+), recorded AS (
+    UPDATE deliveries d
+       SET state = CASE WHEN o.state IN ('superseded', 'expired') AND d.doubtful > 0 THEN 'unknown' ELSE o.state END,
+           reason = CASE WHEN o.state = 'superseded' THEN 'overtaken' ELSE o.reason END,
+           reply_code = o.code, reply = o.reply, lease_until = NULL,
+           next_at = CASE WHEN o.state = 'deferred' THEN now() + o.pause END,
+           final_at = CASE WHEN o.state IN ('planned', 'deferred') THEN NULL ELSE now() END
+      FROM ours o
+     WHERE d.id = o.id
+ RETURNING d.state
+)
+SELECT state, count(*) FROM recorded GROUP BY state
+"""
+
+
+async def record(tx: Tx, outcomes: Mapping[tuple[int, int], Outcome]) -> Counter[str]:
+    """Store what became of attempts, by (delivery id, attempt). Returns how many rows took each state.
+
+    A result whose row is no longer sending under that attempt is passed over: somebody else answers for it now.
+    """
+    keys = sorted(outcomes)
+    found = [outcomes[key] for key in keys]
+    rows = await (await driver(tx)).fetch(
+        _RECORD,
+        [key[0] for key in keys],
+        [key[1] for key in keys],
+        [one.state for one in found],
+        [one.reason for one in found],
+        [one.pause for one in found],
+        [one.code for one in found],
+        [one.reply or None for one in found],
+    )
+    return Counter({row[0]: row[1] for row in rows})
+
+
+_RENEW = """
+UPDATE deliveries d
+   SET lease_until = now() + $3::interval
+  FROM unnest($1::bigint[], $2::smallint[]) AS r (id, attempt)
+ WHERE d.id = ANY (ARRAY (
+        SELECT s.id FROM deliveries s WHERE s.id = ANY ($1) AND s.state = 'sending' FOR UPDATE SKIP LOCKED))
+   AND d.id = r.id AND d.attempt = r.attempt AND d.state = 'sending'
+"""
+
+
+async def renew(tx: Tx, keys: Sequence[tuple[int, int]], lease: timedelta) -> None:
+    """Put off the end of the lease of what is still being sent, by (delivery id, attempt)."""
+    await (await driver(tx)).execute(_RENEW, [key[0] for key in keys], [key[1] for key in keys], lease)
+
+
+async def load_messages(tx: Tx, ids: Sequence[int]) -> list[Message]:
+    """The texts behind claimed deliveries."""
+    rows = await (await driver(tx)).fetch(
+        """
+        SELECT m.id, p.topic, m.language, m.subject, m.body
+          FROM messages m JOIN dispatches p ON p.id = m.dispatch_id
+         WHERE m.id = ANY ($1::bigint[])
+        """,
+        list(ids),
+    )
+    return [Message(*row) for row in rows]
+
+
+# The steps of upkeep below pass over locked rows, so they never make a sender or a publication wait.
+
+_PROMOTE = """
+UPDATE deliveries d
+   SET state = 'planned', next_at = NULL
+ WHERE d.id = ANY (ARRAY (
+        SELECT w.id FROM deliveries w WHERE w.state = 'deferred' AND w.next_at <= now()
+         ORDER BY w.next_at LIMIT $1 FOR UPDATE SKIP LOCKED))
+"""
+
+
+async def promote(tx: Tx, count: int) -> int:
+    """Plan again up to `count` deferred deliveries whose pause is over; returns how many."""
+    return _affected(await (await driver(tx)).execute(_PROMOTE, count))
+
+
+# A lease that ended means its worker died or lost us, with the message sent or not. Once it is sent again, under the
+# same Message-ID; after a second time, when it was overtaken, or when it has lost its use, it stays unknown.
+# After the server itself was away everybody's lease may have ended meanwhile: workers get one lease's time to record.
+_RESCUE = """
+UPDATE deliveries d
+   SET state = CASE WHEN d.doubtful > 0 OR d.overtaken OR p.not_after <= now() THEN 'unknown' ELSE 'planned' END,
+       final_at = CASE WHEN d.doubtful > 0 OR d.overtaken OR p.not_after <= now() THEN now() END,
+       doubtful = d.doubtful + 1, reason = 'worker_lost', lease_until = NULL
+  FROM dispatches p
+ WHERE d.id = ANY (ARRAY (
+        SELECT w.id FROM deliveries w
+         WHERE w.state = 'sending' AND w.lease_until <= now() AND pg_postmaster_start_time() + $2::interval <= now()
+         LIMIT $1 FOR UPDATE SKIP LOCKED))
+   AND p.id = d.dispatch_id
+"""
+
+
+async def rescue(tx: Tx, count: int, lease: timedelta) -> int:
+    """Take up to `count` deliveries from workers that let their lease end; returns how many."""
+    return _affected(await (await driver(tx)).execute(_RESCUE, count, lease))
+
+
+_EXPIRE = """
+UPDATE deliveries d
+   SET state = CASE WHEN d.doubtful > 0 THEN 'unknown' ELSE 'expired' END,
+       reason = 'too_late', final_at = now(), next_at = NULL
+ WHERE d.id = ANY (ARRAY (
+        SELECT w.id FROM deliveries w JOIN dispatches p ON p.id = w.dispatch_id
+         WHERE w.state IN ('planned', 'deferred') AND p.not_after <= now()
+         LIMIT $1 FOR UPDATE OF w SKIP LOCKED))
+"""
+
+
+async def expire(tx: Tx, count: int) -> int:
+    """End up to `count` waiting deliveries whose message has lost its use; returns how many."""
+    return _affected(await (await driver(tx)).execute(_EXPIRE, count))
+
+
+def _affected(tag: str) -> int:
+    return int(tag.rpartition(" ")[2])

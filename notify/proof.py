@@ -1,0 +1,70 @@
+"""Who was told what, when and with what outcome: counts of a dispatch, and the history of one person. Reads only."""
+
+from datetime import datetime
+from typing import TypedDict
+
+from sqlalchemy import func, select
+
+from foundation.database import Tx
+from notify.delivery import STATES
+from notify.tables import addresses, customers, deliveries, dispatches, messages
+
+
+class Told(TypedDict):
+    """One delivery as proof: what was said to this person, where, and what came of it."""
+
+    topic: str
+    number: int
+    channel: str
+    address: str | None
+    language: str
+    subject: str
+    state: str
+    reason: str | None
+    attempts: int
+    doubtful_attempts: int
+    reply_code: int | None
+    reply: str | None
+    planned_at: datetime
+    final_at: datetime | None
+
+
+async def delivery_summary(tx: Tx, key: str) -> dict[str, int]:
+    """How many deliveries of the dispatch `key` stand in each state, zeros included. They add up to its audience."""
+    statement = (
+        select(deliveries.c.state, func.count())
+        .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+        .where(dispatches.c.key == key)
+        .group_by(deliveries.c.state)
+    )
+    counts = {row[0]: row[1] for row in await tx.execute(statement)}
+    return {state: counts.get(state, 0) for state in STATES}
+
+
+async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
+    """Everything this customer was told or was to be told, newest first. Unknown customer: empty."""
+    statement = (
+        select(
+            dispatches.c.topic,
+            dispatches.c.number,
+            deliveries.c.channel,
+            addresses.c.value.label("address"),
+            messages.c.language,
+            messages.c.subject,
+            deliveries.c.state,
+            deliveries.c.reason,
+            deliveries.c.attempt.label("attempts"),
+            deliveries.c.doubtful.label("doubtful_attempts"),
+            deliveries.c.reply_code,
+            deliveries.c.reply,
+            deliveries.c.created_at.label("planned_at"),
+            deliveries.c.final_at,
+        )
+        .join(customers, customers.c.id == deliveries.c.customer_id)
+        .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+        .join(messages, messages.c.id == deliveries.c.message_id)
+        .outerjoin(addresses, addresses.c.id == deliveries.c.address_id)
+        .where(customers.c.number == customer_number)
+        .order_by(deliveries.c.id.desc())
+    )
+    return [Told(**row) for row in (await tx.execute(statement)).mappings()]  # type: ignore[typeddict-item]
