@@ -1,6 +1,18 @@
 """The tables claims owns, for building statements. The CHECKs that guard them stand in the migrations."""
 
-from sqlalchemy import BigInteger, Column, DateTime, ForeignKey, Identity, Index, LargeBinary, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from foundation.database import metadata
@@ -20,8 +32,9 @@ cases = Table(
     "cases",
     metadata,
     _id(),
-    Column("number", Text, nullable=False, unique=True),
+    Column("number", Text, Computed("'C-' || (100000 + id)", persisted=True), nullable=False, unique=True),
     Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("founder_id", ForeignKey("contacts.id", use_alter=True), nullable=False, index=True),
     Column("customer_id", ForeignKey("customers.id")),
     Column("state", Text, nullable=False, server_default="open"),
     Column("merged_into", ForeignKey("cases.id")),
@@ -49,8 +62,9 @@ contacts = Table(
     Column("customer_id", ForeignKey("customers.id")),
     Column("matched_by", Text),
     _moment("received_at", now=True),
+    _moment("not_before"),
     _moment("resolved_at"),
-    Index("contacts_received_index", "id", postgresql_where=text("state = 'received'")),
+    Index("contacts_received_index", text("not_before NULLS FIRST"), "id", postgresql_where=text("state = 'received'")),
 )
 
 contact_keys = Table(
@@ -60,6 +74,8 @@ contact_keys = Table(
     Column("kind", Text, primary_key=True),
     Column("value", Text, primary_key=True),
     Column("contact_id", ForeignKey("contacts.id"), primary_key=True, index=True),
+    Column("customer_id", ForeignKey("customers.id")),
+    Column("surname", Text, nullable=False),
 )
 
 case_journal = Table(

@@ -14,8 +14,9 @@ STATEMENTS = [
     """
     CREATE TABLE cases (
         id bigint GENERATED ALWAYS AS IDENTITY,
-        number text NOT NULL,
+        number text GENERATED ALWAYS AS ('C-' || (100000 + id)) STORED NOT NULL,
         incident_id text NOT NULL,
+        founder_id bigint NOT NULL,
         customer_id bigint,
         state text NOT NULL DEFAULT 'open',
         merged_into bigint,
@@ -51,6 +52,7 @@ STATEMENTS = [
         customer_id bigint,
         matched_by text,
         received_at timestamptz NOT NULL DEFAULT now(),
+        not_before timestamptz,
         resolved_at timestamptz,
         CONSTRAINT contacts_pkey PRIMARY KEY (id),
         CONSTRAINT contacts_receipt_key UNIQUE (receipt),
@@ -64,17 +66,29 @@ STATEMENTS = [
         CONSTRAINT contacts_resolved_at_check CHECK ((state = 'resolved') = (resolved_at IS NOT NULL))
     ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0)
     """,
-    "CREATE INDEX contacts_received_index ON contacts (id) WHERE state = 'received'",
+    # `not_before`: no incident fits the contact yet, so it is looked at again later and holds up nobody behind it.
+    """
+    CREATE INDEX contacts_received_index ON contacts (not_before NULLS FIRST, id) WHERE state = 'received'
+    """,
     "CREATE INDEX contacts_case_id_index ON contacts (case_id)",
-    # What a contact says about who wrote it, normalised. Contacts that share a value here may be one person.
+    # The contact a case was opened for. A case number stays with its founder, whatever is joined or taken apart later.
+    """
+    ALTER TABLE cases ADD CONSTRAINT cases_founder_id_fkey FOREIGN KEY (founder_id) REFERENCES contacts (id)
+    """,
+    "CREATE INDEX cases_founder_id_index ON cases (founder_id)",
+    # What a contact says about who wrote it that the directory does not know, normalised. Contacts that share a value
+    # here may be one person. customer_id and surname repeat what the contact says, so that closures read one table.
     """
     CREATE TABLE contact_keys (
         incident_id text NOT NULL,
         kind text NOT NULL,
         value text NOT NULL,
         contact_id bigint NOT NULL,
+        customer_id bigint,
+        surname text NOT NULL,
         CONSTRAINT contact_keys_pkey PRIMARY KEY (incident_id, kind, value, contact_id),
-        CONSTRAINT contact_keys_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES contacts (id)
+        CONSTRAINT contact_keys_contact_id_fkey FOREIGN KEY (contact_id) REFERENCES contacts (id),
+        CONSTRAINT contact_keys_customer_id_fkey FOREIGN KEY (customer_id) REFERENCES customers (id)
     )
     """,
     "CREATE INDEX contact_keys_contact_id_index ON contact_keys (contact_id)",

@@ -1,0 +1,37 @@
+"""What claims needs to know about incidents, in its own words. `app` joins it to a function of `incidents`.
+
+It names no table and no class of theirs; the type checker compares the shapes.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from foundation.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """An incident as a customer knows it. `title`: language → text; `next_update_at`: the promise that stands now."""
+
+    id: str
+    title: Mapping[str, str]
+    phase: str
+    next_update_at: datetime | None
+
+
+class OutageLookup(Protocol):
+    """Which incidents there are, and whom they concern. Set-based: one call a batch."""
+
+    async def open_outages(self, tx: Tx) -> Sequence[Outage]:
+        """Every incident that is not resolved, the newest first."""
+        ...
+
+    async def outages(self, tx: Tx, ids: Collection[str]) -> Mapping[str, Outage]:
+        """The incidents among `ids` that exist, resolved or not."""
+        ...
+
+    async def affected(self, tx: Tx, incident_id: str, customer_ids: Collection[int]) -> set[int]:
+        """Those of `customer_ids` whom the incident concerns."""
+        ...

@@ -1,0 +1,124 @@
+"""What a contact says, read from the bytes it came in, per channel; and what is wrong with it, field by field.
+
+Pure: bytes in, values out. The bytes themselves are stored verbatim by `claims.intake`; nothing here changes them.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, get_args
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from foundation.errors import Fault, Invalid
+from notify import BadAddress, normalise_mail, normalise_phone
+
+Channel = Literal["web", "api", "mail", "sms", "phone", "post"]
+AsksFor = Literal["refund", "compensation", "expenses", "rebooking", "information", "call_back"]
+
+ASKS_FOR: tuple[AsksFor, ...] = get_args(AsksFor)
+LARGEST_BODY = 64 * 1024  # bytes
+LONGEST = {
+    "name": 200,
+    "customer_number": 60,
+    "reference": 200,
+    "email": 320,
+    "phone": 60,
+    "message": 10_000,
+    "incident": 60,
+    "language": 35,
+}
+
+
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said, as they said it. Nothing is required; an absent field is empty."""
+
+    name: str | None = None
+    customer_number: str | None = None
+    reference: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    message: str | None = None
+    asks_for: AsksFor | Literal[""] | None = None
+    incident: str | None = None
+    language: str | None = None
+
+
+NOTHING_SAID = Submission()
+FIELDS = Submission.__struct_fields__
+_SPOKEN = ("name", "customer_number", "reference", "email", "phone", "message", "asks_for")
+_json = msgspec.json.Decoder(Submission)
+
+
+def read_json(raw: bytes) -> Submission:
+    """The submission in the body of a call to the API. Raises `Invalid` that names the field."""
+    try:
+        said = _json.decode(raw)
+    except msgspec.ValidationError as error:
+        # "Expected `str`, got `int` - at `$.phone`"
+        what, _, path = str(error).partition(" - at `$")
+        raise Invalid(
+            "This contact cannot be read.", [Fault(path.strip(".`") or "body", f"{what}.")], code="invalid_contact"
+        ) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid(
+            "The body must be a JSON object in UTF-8.", [Fault("body", f"{error}.")], code="invalid_contact"
+        ) from None
+    faults = [*_too_long(said), *_silence(said)]
+    if faults:
+        raise Invalid("This contact cannot be taken as it is.", faults, code="invalid_contact")
+    return said
+
+
+def read_form(raw: bytes) -> dict[str, str]:
+    """The fields of an HTML form, as typed. Bytes that are not UTF-8 become replacement characters, never an error."""
+    pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
+    fields: dict[str, str] = {}
+    for name, value in pairs:
+        fields.setdefault(name, value)
+    return fields
+
+
+def from_form(fields: Mapping[str, str]) -> Submission:
+    """The submission that a form's fields make. A wish that is not on the list is none."""
+    wish = fields.get("asks_for", "")
+    known = {name: fields.get(name, "") for name in FIELDS if name != "asks_for"}
+    return Submission(**known, asks_for=next((one for one in ASKS_FOR if one == wish), None))
+
+
+def form_faults(said: Submission, regions: tuple[str, ...]) -> list[Fault]:
+    """What the person at the form should mend, one sentence a field. The sentences are message ids."""
+    faults = [*_too_long(said), *_silence(said)]
+    if said.email and said.email.strip():
+        try:
+            normalise_mail(said.email)
+        except BadAddress:
+            faults.append(Fault("email", "This does not look like a mail address. It should be like name@example.org."))
+    if said.phone and said.phone.strip():
+        try:
+            normalise_phone(said.phone, regions)
+        except BadAddress:
+            faults.append(
+                Fault("phone", "We cannot read this phone number. Try it with the country first, like +31 6 12345678.")
+            )
+    return faults
+
+
+def stored_submission(channel: str, raw: bytes) -> Submission | None:
+    """What a stored contact says; None when its bytes cannot be read, which loses nothing: they are kept."""
+    try:
+        if channel == "web":
+            return from_form(read_form(raw))
+        return _json.decode(raw)
+    except (msgspec.MsgspecError, ValueError):
+        return None
+
+
+def _silence(said: Submission) -> Iterator[Fault]:
+    if not any((getattr(said, field) or "").strip() for field in _SPOKEN):
+        yield Fault("message", "Please tell us something: what happened, or who you are.")
+
+
+def _too_long(said: Submission) -> Iterator[Fault]:
+    for field, longest in LONGEST.items():
+        if len(getattr(said, field) or "") > longest:
+            yield Fault(field, "This is longer than we can take. Please shorten it; you can write to us again.")
