@@ -1,4 +1,4 @@
-"""What claims needs to know about incidents, in its own words. `app` joins it to a function of `incidents`.
+"""What claims needs to know about incidents, in its own words. `app` joins it to functions of `incidents`.
 
 It names no table and no class of theirs; the type checker compares the shapes.
 """
@@ -13,12 +13,11 @@ from foundation.database import Tx
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An incident as a customer knows it. `title`: language → text; `next_update_at`: the promise that stands now."""
+    """An incident as a customer knows it. `title`: language → text; `phase`: as in `incidents`."""
 
     id: str
     title: Mapping[str, str]
     phase: str
-    next_update_at: datetime | None
 
 
 class OutageLookup(Protocol):
@@ -34,4 +33,8 @@ class OutageLookup(Protocol):
 
     async def affected(self, tx: Tx, incident_id: str, customer_ids: Collection[int]) -> set[int]:
         """Those of `customer_ids` whom the incident concerns."""
+        ...
+
+    async def next_update_at(self, tx: Tx, incident_id: str) -> datetime | None:
+        """By when the next update about the incident is promised."""
         ...

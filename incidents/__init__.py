@@ -8,7 +8,15 @@ from incidents.components import Component, Party, define_components, define_par
 from incidents.lifecycle import Declaration, Draft, UpdateText
 from incidents.messages import Composer
 from incidents.publishing import Published, amend, approve, declare, draft_update, preview_update, publish
-from incidents.records import Incident, Update, find_incident, find_update, open_incidents
+from incidents.records import (
+    Incident,
+    Update,
+    find_incident,
+    find_incidents,
+    find_update,
+    open_incidents,
+    standing_promise,
+)
 
 __all__ = [
     "Component",
@@ -28,9 +36,11 @@ __all__ = [
     "define_parties",
     "draft_update",
     "find_incident",
+    "find_incidents",
     "find_update",
     "open_incidents",
     "preview_update",
     "publish",
     "register_components",
+    "standing_promise",
 ]

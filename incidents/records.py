@@ -1,11 +1,11 @@
 """Incidents and updates as they are stored, read back as frozen values. It decides nothing and changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import ARRAY, Row, Select, Text, any_, bindparam, select
 
 from foundation.database import Tx
 from foundation.errors import NotFound
@@ -78,6 +78,23 @@ async def open_incidents(tx: Tx) -> list[Incident]:
         select(incidents).where(incidents.c.phase != "resolved").order_by(incidents.c.started_at.desc(), incidents.c.id)
     )
     return [Incident(**row._mapping) for row in rows]
+
+
+async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
+    """Those of `ids` that exist, resolved or not, by id; what each concerns is left out."""
+    rows = await tx.execute(select(incidents).where(incidents.c.id == any_(bindparam("ids", list(ids), ARRAY(Text)))))
+    return {row.id: Incident(**row._mapping) for row in rows}
+
+
+async def standing_promise(tx: Tx, incident_id: str) -> datetime | None:
+    """By when the next update was promised, in the newest one published; None when none is promised."""
+    newest = (
+        select(updates.c.next_update_at)
+        .where(updates.c.incident_id == incident_id, updates.c.state == "published")
+        .order_by(updates.c.number.desc())
+        .limit(1)
+    )
+    return (await tx.execute(newest)).scalar_one_or_none()
 
 
 async def find_update(tx: Tx, update_id: str) -> Update:
