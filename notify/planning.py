@@ -206,8 +206,8 @@ async def _plan(
 
 
 # Locked in the order of id, as `outbox.record` does too: otherwise a sender recording its batch and this statement
-# could each hold a row the other waits for. A row that turned to sending while we waited for it is still matched (PostgreSQL
-# looks at its newest version), so every older row is either superseded here or known here to be on its way.
+# could each hold a row the other waits for. A row that turned to sending while we waited for it is still matched
+# (PostgreSQL looks at its newest version), so each older row is either superseded here or marked as on its way.
 _OVERTAKE = """
 WITH older AS MATERIALIZED (
     SELECT o.id
