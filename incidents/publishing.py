@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, literal, select, update
+from sqlalchemy import ARRAY, Text, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 import notify
@@ -216,7 +216,8 @@ async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> No
 
 async def _widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[str]) -> None:
     for kind, named in (("component", keys), ("group", groups)):
-        source = select(literal(incident_id), literal(kind), func.unnest(sorted(set(named))))
+        unique = bindparam("named", sorted(set(named)), ARRAY(Text))
+        source = select(literal(incident_id), literal(kind), func.unnest(unique))
         if named:
             await tx.execute(
                 upsert(incident_scope).from_select(["incident_id", "kind", "key"], source).on_conflict_do_nothing()
