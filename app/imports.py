@@ -1,0 +1,147 @@
+"""`stormdesk import customers`: a file on disk, a progress bar, and a list of what could not be loaded.
+
+The rules of the import stand in `notify.customer_import`; this is its terminal side.
+"""
+
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import BinaryIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from foundation.database import Database
+from foundation.errors import Invalid
+from incidents import register_components
+from notify.customer_file import Bad, Header
+from notify.customer_import import STEPS, ImportResult, import_customers
+
+_LISTED = 20
+_NEVER_READ = "Nothing was loaded: "
+
+
+class RejectsFile:
+    """Writes rejected lines as they come to `path`: number and reason first, then the line's own bytes.
+
+    The file can be mended and imported as it is: the two columns in front are ones the import passes over. It exists
+    only when there is something to mend, and only its owner may read it: the lines are about people.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.reasons: Counter[str] = Counter()
+        self.first: list[Bad] = []
+        self._file: BinaryIO | None = None
+        self._header: Header | None = None
+
+    def begin(self, header: Header) -> None:
+        self._header = header
+        self.path.unlink(missing_ok=True)
+
+    def add(self, bad: Bad) -> None:
+        self.reasons[bad.reason] += 1
+        if len(self.first) < _LISTED:
+            self.first.append(bad)
+        reason = bad.reason.replace('"', "'")
+        self._open().write(self._line(str(bad.line), f'"{reason}"', bad.raw))
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def _open(self) -> BinaryIO:
+        if self._file is None:
+            assert self._header is not None
+            self._file = self._made()
+            self._file.write(self._line("rejected_line", "rejected_because", self._header.raw))
+        return self._file
+
+    def _made(self) -> BinaryIO:
+        try:
+            return os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        except OSError as error:
+            raise Invalid(f"{_NEVER_READ}the rejects file {self.path} cannot be written: {error.strerror}.") from error
+
+    def _line(self, number: str, reason: str, raw: bytes) -> bytes:
+        assert self._header is not None
+        between = self._header.delimiter
+        return f"{number}{between}{reason}{between}".encode() + raw.rstrip(b"\r\n") + b"\n"
+
+
+async def import_customers_file(database: Database, path: Path, console: Console) -> ImportResult:
+    """Load the customer file at `path`, all of its good rows or (when something breaks) none.
+
+    What was done is printed on `console`; rejected lines are listed there and kept in `FILE.rejects.csv`. Raises
+    `Invalid` when the file cannot be read or none of its rows is good.
+    """
+    started = time.perf_counter()
+    rejects = RejectsFile(path.with_suffix(".rejects.csv"))
+    file, size = _open(path)
+    try:
+        with file, _bar(console) as bar:
+            async with database.transaction() as tx:
+                result = await import_customers(
+                    tx, file, register_components=register_components, rejects=rejects, progress=_Shown(bar, size)
+                )
+    finally:
+        rejects.close()
+    if result.rejected:
+        _list(rejects, console)
+    if not result.rows:
+        why = "none of its lines could be used" if result.rejected else "the file has no lines after the first"
+        raise Invalid(f"{_NEVER_READ}{why}.")
+    _sum_up(result, time.perf_counter() - started, console)
+    return result
+
+
+def _open(path: Path) -> tuple[BinaryIO, int]:
+    try:
+        return path.open("rb"), path.stat().st_size
+    except OSError as error:
+        raise Invalid(f"{_NEVER_READ}{path}: {error.strerror}.") from error
+
+
+def _bar(console: Console) -> Progress:
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"))
+    return Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+
+
+class _Shown:
+    """The bar: reading is counted in bytes, storing in statements."""
+
+    def __init__(self, bar: Progress, size: int) -> None:
+        self._bar = bar
+        self._tasks = {
+            "reading": bar.add_task("reading", total=max(size, 1)),
+            "storing": bar.add_task("storing", total=STEPS),
+        }
+
+    def __call__(self, step: str, done: int) -> None:
+        self._bar.update(self._tasks[step], completed=done)
+
+
+def _list(rejects: RejectsFile, console: Console) -> None:
+    count = rejects.reasons.total()
+    console.print(f"[bold yellow]{count:,} {'line' if count == 1 else 'lines'} could not be loaded:[/]")
+    for bad in rejects.first:
+        console.print(f"  line {bad.line}: {escape(bad.reason)}", highlight=False)
+    if count > len(rejects.first):
+        console.print(f"  … and {count - len(rejects.first):,} more. By reason:", highlight=False)
+        for reason, times in rejects.reasons.most_common(10):
+            console.print(f"  {times:>9,} × {escape(reason)}", highlight=False)
+    console.print(f"Mend them in {escape(str(rejects.path))} and import that file.", highlight=False)
+
+
+def _sum_up(result: ImportResult, seconds: float, console: Console) -> None:
+    console.print(
+        f"{result.rows:,} rows in {seconds:.1f} s: {result.customers:,} customers "
+        f"({result.customers_new:,} new, {result.customers_changed:,} changed, {result.customers_unchanged:,} as they "
+        f"were), {result.exposures_new:,} new and {result.exposures_changed:,} changed exposures, "
+        f"{result.addresses_new:,} new and {result.addresses_replaced:,} replaced addresses.",
+        highlight=False,
+    )
+    if result.ignored_columns:
+        console.print(f"Columns passed over: {escape(', '.join(result.ignored_columns))}.", highlight=False)
