@@ -17,6 +17,7 @@ from incidents.records import (
     open_incidents,
     standing_promise,
 )
+from incidents.status_page import StatusPage
 
 __all__ = [
     "Component",
@@ -26,6 +27,7 @@ __all__ = [
     "Incident",
     "Party",
     "Published",
+    "StatusPage",
     "Update",
     "UpdateText",
     "amend",

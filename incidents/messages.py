@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from incidents.lifecycle import LANGUAGES
+from incidents.lifecycle import LANGUAGES, UpdateText
 from incidents.records import Incident, Update
-from notify import MessageText
+from notify import MessageText, escape_slots
 
 Render = Callable[..., str]
 
@@ -30,11 +30,16 @@ class Composer:
             language,
             incident=incident,
             update=update,
-            text=text,
-            party=party,
-            page_name=self.page_name,
+            text=_inert(text),
+            party=None if party is None else escape_slots(party),
+            page_name=escape_slots(self.page_name),
             zone=self.time_zone,
             status_url=f"{self.public_url}/incidents/{incident.id}?lang={language}",
             claim_url=f"{self.public_url}/claim?incident={incident.id}&lang={language}",
         )
         return MessageText(channel="mail", language=language, subject=f"{self.page_name}: {text.title}", body=body)
+
+
+def _inert(text: UpdateText) -> UpdateText:
+    """The text with its braces meant as braces: only the template may ask for a name."""
+    return UpdateText(*(escape_slots(part) for part in (text.title, text.body, text.advice, text.cause)))

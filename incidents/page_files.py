@@ -1,0 +1,104 @@
+"""The status page as plain files: written whole or not at all, read back, and listed in a manifest that comes last.
+
+Readers follow the manifest, so they never mix two editions. It knows names and bytes, not what they say.
+"""
+
+import fcntl
+import gzip
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+MANIFEST = "manifest.json"
+COMPRESSED = (".html", ".json", ".css", ".svg")
+
+
+class PageNotWritten(Exception):
+    """What stands in the folder is not what was written; the page may be out of date. Check disk and rights."""
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One edition. `as_of`: the instant it shows (Unix seconds); `files`: name → SHA-256 of its content.
+
+    `fingerprint`, `look` and `stamps` let the next writer see what it need not make again.
+    """
+
+    as_of: float
+    fingerprint: str
+    look: str
+    files: dict[str, str]
+    stamps: dict[str, str] = {}
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of the edition in `folder`; None when there is none that can be read."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
+
+
+def write_edition(folder: Path, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+    """Put `contents` in place, then the manifest. `contents` holds what changed; the rest of `manifest.files` stands.
+
+    Each file is replaced in one step and read back. Raises PageNotWritten, or OSError.
+    """
+    folders = {folder}
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        folders.add(path.parent)
+        _replace(path, content)
+        if path.suffix in COMPRESSED:
+            _replace(path.with_name(path.name + ".gz"), gzip.compress(content, 6, mtime=0))
+        if not is_intact(folder, name, manifest.files[name]):
+            raise PageNotWritten(f"{path} does not hold what was written to it.")
+    for changed in folders:
+        _sync_folder(changed)
+    _replace(folder / MANIFEST, msgspec.json.encode(manifest))
+    _sync_folder(folder)
+    if read_manifest(folder) != manifest:
+        raise PageNotWritten(f"{folder / MANIFEST} does not hold what was written to it.")
+
+
+def is_intact(folder: Path, name: str, digest: str) -> bool:
+    """Whether the file holds the content with this SHA-256."""
+    try:
+        return sha256((folder / name).read_bytes()) == digest
+    except OSError:
+        return False
+
+
+def sha256(content: bytes) -> str:
+    """The name of a content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes `folder`, and keep the others waiting for the block."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,224 @@
+"""What the public may see, read in one snapshot of the database. It renders nothing and leaves drafts out."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, cast, exists, func, literal_column, or_, select, text
+
+from foundation.database import Tx
+from incidents.lifecycle import Certainty, ComponentStatus, Impact, Phase, UpdateText
+from incidents.tables import components, incidents, parties, update_components, updates
+
+
+@dataclass(frozen=True, slots=True)
+class ShownComponent:
+    """A component as it stands now. `id` is its public one, stable for ever."""
+
+    key: str
+    id: str
+    name: str
+    group: str | None
+    status: ComponentStatus
+    position: int
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def label(self) -> str:
+        """Its name with its group's before it, as the Statuspage API writes it."""
+        return f"{self.group} - {self.name}" if self.group else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What an update did to one component; both statuses are equal where it did nothing."""
+
+    component: ShownComponent
+    old: ComponentStatus
+    new: ComponentStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ShownUpdate:
+    """A published update. `party` is a name, not a key."""
+
+    id: str
+    incident_id: str
+    number: int
+    phase: Phase
+    texts: Mapping[str, UpdateText]
+    cause_certainty: Certainty
+    party: str | None
+    next_update_at: datetime | None
+    published_at: datetime
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownIncident:
+    """An incident with its published updates, newest first (one at least), and the components any of them touched."""
+
+    id: str
+    title: Mapping[str, str]
+    phase: Phase
+    impact: Impact
+    started_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    monitoring_at: datetime | None
+    resolved_at: datetime | None
+    updates: tuple[ShownUpdate, ...]
+    components: tuple[ShownComponent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One instant. `open`: unresolved incidents, newest first; `closed`: the resolved ones that were asked for."""
+
+    at: datetime
+    components: tuple[ShownComponent, ...]
+    open: tuple[ShownIncident, ...]
+    closed: tuple[ShownIncident, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PastIncident:
+    """A resolved incident, for the history."""
+
+    id: str
+    title: Mapping[str, str]
+    started_at: datetime
+    resolved_at: datetime
+    stamp: str
+
+
+async def fingerprint(tx: Tx) -> str:
+    """A text that differs whenever anything public differs; cheap enough to ask every second.
+
+    A sum over what the rows hold, not the newest of their times: a transaction that began earlier and commits later
+    would not move that.
+    """
+    return "/".join(str(value) for value in (await tx.execute(_FINGERPRINT)).one())
+
+
+async def past_incidents(tx: Tx) -> list[PastIncident]:
+    """Every resolved incident the public was told of, the last resolved first. `stamp` differs when it changed."""
+    rows = await tx.execute(
+        select(
+            incidents.c.id, incidents.c.title, incidents.c.started_at, incidents.c.resolved_at, _stamp().label("stamp")
+        )
+        .where(incidents.c.phase == "resolved", _public())
+        .order_by(incidents.c.resolved_at.desc(), incidents.c.id)
+    )
+    return [PastIncident(**row._mapping) for row in rows]
+
+
+async def read_snapshot(tx: Tx, *, at: datetime, closed: Collection[str] = ()) -> Snapshot:
+    """Everything the page shows; `closed` names the resolved incidents to read in full."""
+    shown = await _components(tx)
+    rows = (
+        await tx.execute(
+            select(incidents)
+            .where(or_(incidents.c.phase != "resolved", incidents.c.id.in_(closed)), _public())
+            .order_by(incidents.c.started_at.desc(), incidents.c.id)
+        )
+    ).all()
+    said = await _updates(tx, [row.id for row in rows], shown)
+    found = [_incident(row, said[row.id], shown) for row in rows]
+    return Snapshot(
+        at=at,
+        components=tuple(shown.values()),
+        open=tuple(one for one in found if one.phase != "resolved"),
+        closed=tuple(one for one in found if one.phase == "resolved"),
+    )
+
+
+async def _components(tx: Tx) -> dict[str, ShownComponent]:
+    c = components.c
+    rows = await tx.execute(
+        select(
+            c.key, c.public_id.label("id"), c.name, c.group_name.label("group"), c.status, c.position, c.created_at,
+            c.updated_at,
+        ).order_by(c.group_name.nulls_first(), c.position, c.name, c.key)
+    )  # fmt: skip
+    return {row.key: ShownComponent(**row._mapping) for row in rows}
+
+
+async def _updates(
+    tx: Tx, incident_ids: Collection[str], shown: Mapping[str, ShownComponent]
+) -> dict[str, tuple[ShownUpdate, ...]]:
+    u = updates.c
+    rows = (
+        await tx.execute(
+            select(
+                u.id, u.incident_id, u.number, u.phase, u.texts, u.cause_certainty, parties.c.name.label("party"),
+                u.next_update_at, u.published_at,
+            )
+            .outerjoin(parties, parties.c.key == u.cause_party_key)
+            .where(u.incident_id.in_(incident_ids), u.state == "published")
+            .order_by(u.incident_id, u.number.desc())
+        )
+    ).all()  # fmt: skip
+    changes = await _changes(tx, [row.id for row in rows], shown)
+    return {
+        incident_id: tuple(_update(row._mapping, changes.get(row.id, ())) for row in group)
+        for incident_id, group in groupby(rows, key=attrgetter("incident_id"))
+    }
+
+
+async def _changes(
+    tx: Tx, update_ids: Collection[str], shown: Mapping[str, ShownComponent]
+) -> dict[str, tuple[Change, ...]]:
+    c = update_components.c
+    rows = await tx.execute(
+        select(c.update_id, c.component_key, c.old_status, c.new_status)
+        .where(c.update_id.in_(update_ids))
+        .order_by(c.update_id, c.component_key)
+    )
+    return {
+        update_id: tuple(Change(shown[row.component_key], row.old_status, row.new_status) for row in group)
+        for update_id, group in groupby(rows, key=attrgetter("update_id"))
+    }
+
+
+def _update(row: Mapping[Any, Any], changes: tuple[Change, ...]) -> ShownUpdate:
+    texts = {language: UpdateText(**text) for language, text in row["texts"].items()}
+    return ShownUpdate(**{**row, "texts": texts}, changes=changes)
+
+
+def _incident(row: Any, said: tuple[ShownUpdate, ...], shown: Mapping[str, ShownComponent]) -> ShownIncident:
+    touched = {change.component.key for update in said for change in update.changes}
+    return ShownIncident(
+        id=row.id,
+        title=row.title,
+        phase=row.phase,
+        impact=row.impact,
+        started_at=row.started_at,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        monitoring_at=row.monitoring_at,
+        resolved_at=row.resolved_at,
+        updates=said,
+        components=tuple(one for key, one in shown.items() if key in touched),
+    )
+
+
+def _public() -> ColumnElement[bool]:
+    # An incident is public from its first published update on: the API's readers take the first update unchecked.
+    return exists().where(updates.c.incident_id == incidents.c.id, updates.c.state == "published")
+
+
+def _stamp() -> ColumnElement[str]:
+    return cast(func.hashtextextended(literal_column("incidents::text"), 0), String)
+
+
+_FINGERPRINT = text("""
+SELECT (SELECT sum(hashtextextended(c::text, 0)) FROM components c),
+       (SELECT sum(hashtextextended(i::text, 0)) FROM incidents i),
+       (SELECT sum(hashtextextended(p::text, 0)) FROM parties p),
+       (SELECT count(*) FROM updates WHERE state = 'published')
+""")
