@@ -11,7 +11,7 @@ from functools import lru_cache
 from claims.identity import Evidence, Kind, Known
 from claims.names import PARTICLES
 from claims.submissions import Submission
-from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone
+from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 
 _MOST_READINGS = 5
 _BETWEEN = re.compile(r"[,;/|\n]+|\s+(?:and|en|und|et|y|&|\+)\s+")
@@ -20,14 +20,14 @@ _BETWEEN_MAILS = re.compile(r"[,;\s<>]+")
 # Where a number without its country is most likely from, by the language of the contact. Then every region we serve.
 _BY_LANGUAGE = {
     "nl": ("NL", "BE"),
-    "en": ("US", "GB", "CA", "IE"),
-    "de": ("DE", "AT", "CH"),
-    "fr": ("FR", "BE", "CH"),
-    "es": ("ES", "US", "MX"),
+    "en": ("US", "GB"),
+    "de": ("DE", "AT"),
+    "fr": ("FR", "BE"),
+    "es": ("ES",),
     "pl": ("PL",),
-    "sv": ("SE", "FI"),
-    "it": ("IT", "CH"),
-    "fi": ("FI",),
+    "sv": ("SE",),
+    "it": ("IT",),
+    "fi": ("FI", "SE"),
 }
 REGIONS = ("US", "NL", "GB", "DE", "FR", "ES", "BE", "PL", "SE", "IT", "FI")
 
@@ -36,7 +36,8 @@ REGIONS = ("US", "NL", "GB", "DE", "FR", "ES", "BE", "PL", "SE", "IT", "FI")
 class Clues:
     """What a contact says about who wrote it, normalised. `name` and `surname` are folded.
 
-    `phones` are the likely readings; `far_phones` those with other countries, which count when no likely one fits.
+    `phones` are all the numbers that the phone may stand for when its country is missing; `phone` is what was typed and
+    `regions` the countries it may be from, the likeliest first.
     """
 
     name: str = ""
@@ -44,22 +45,24 @@ class Clues:
     numbers: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     mails: tuple[str, ...] = ()
+    phone: str = ""
+    regions: tuple[str, ...] = ()
     phones: tuple[str, ...] = ()
-    far_phones: tuple[str, ...] = ()
 
 
 def clues_in(said: Submission, regions: Sequence[str] = REGIONS) -> Clues:
     """The clues in what somebody said. Whatever cannot be read as one is left out: it is still in the contact."""
     name, surname = _folded(said.name or "")
-    phones, far_phones = _phones(said.phone or "", (said.language or "")[:2].lower(), tuple(regions))
+    ordered = _ordered_regions((said.language or "")[:2].lower(), tuple(regions))
     return Clues(
         name=name,
         surname=surname,
         numbers=tuple(_codes(said.customer_number or "")),
         references=tuple(_codes(said.reference or "")),
         mails=tuple(_mails(said.email or "")),
-        phones=phones,
-        far_phones=far_phones,
+        phone=said.phone or "",
+        regions=ordered,
+        phones=phone_readings(said.phone, ordered) if said.phone else (),
     )
 
 
@@ -71,7 +74,7 @@ def questions(place: int, clues: Clues) -> Iterator[Clue]:
         yield Clue(place, "reference", value)
     for value in clues.mails:
         yield Clue(place, "mail", value)
-    for value in (*clues.phones, *clues.far_phones):
+    for value in clues.phones:
         yield Clue(place, "phone", value)
 
 
@@ -86,10 +89,6 @@ def evidence_of(clues: Clues, fits: Mapping[tuple[str, str], Sequence[Known]]) -
         every = fitting(kind, values)
         return {value: known for value, known in every.items() if known} or every
 
-    phones = best("phone", clues.phones)
-    if not any(phones.values()):
-        far = best("phone", clues.far_phones)
-        phones = far if any(far.values()) or not phones else phones
     return Evidence(
         clues.name,
         clues.surname,
@@ -97,17 +96,30 @@ def evidence_of(clues: Clues, fits: Mapping[tuple[str, str], Sequence[Known]]) -
             "customer_number": best("customer_number", clues.numbers),
             "reference": best("reference", clues.references),
             "mail": fitting("mail", clues.mails),
-            "phone": _one_reading(phones),
+            "phone": _one_number(clues, best("phone", clues.phones)),
         },
     )
 
 
-def _one_reading(phones: dict[str, Sequence[Known]]) -> dict[str, Sequence[Known]]:
-    """Readings that fit customers in several countries are one clue that fits all of these."""
-    if len(phones) < 2 or not any(phones.values()):
-        return phones
-    everyone = dict.fromkeys(known for fitting in phones.values() for known in fitting)
-    return {min(phones): tuple(everyone)}
+def _one_number(clues: Clues, readings: Mapping[str, Sequence[Known]]) -> dict[str, Sequence[Known]]:
+    """One clue from all readings of one number: it fits everybody who has any of them; else it is our best guess."""
+    everyone = tuple(dict.fromkeys(known for fitting in readings.values() for known in fitting))
+    if len(readings) > 1 and not everyone:
+        return {_best_guess(clues.phone, clues.regions): ()}
+    return {next(iter(readings)): everyone} if readings else {}
+
+
+@lru_cache(maxsize=16_384)
+def _best_guess(phone: str, regions: tuple[str, ...]) -> str:
+    try:
+        return normalise_phone(phone, regions)
+    except BadAddress:
+        return fold_reference(phone)
+
+
+@lru_cache(maxsize=256)
+def _ordered_regions(language: str, regions: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*_BY_LANGUAGE.get(language, ()), *regions)))
 
 
 def _folded(name: str) -> tuple[str, str]:
@@ -138,25 +150,5 @@ def _mails(text: str) -> Iterator[str]:
     for part in [part for part in _BETWEEN_MAILS.split(text) if "@" in part][:_MOST_READINGS]:
         try:
             yield normalise_mail(part)
-        except BadAddress:
-            continue
-
-
-@lru_cache(maxsize=16_384)
-def _phones(text: str, language: str, regions: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    if not text or text.isspace():
-        return (), ()
-    likely = _BY_LANGUAGE.get(language, regions[:1])
-    near = dict.fromkeys(_readings(text, likely))
-    if text.lstrip().startswith(("+", "00", "＋")):
-        return tuple(near)[:1], ()
-    far = dict.fromkeys(_readings(text, regions))
-    return tuple(near), tuple(one for one in far if one not in near)
-
-
-def _readings(text: str, regions: Sequence[str]) -> Iterator[str]:
-    for region in regions:
-        try:
-            yield normalise_phone(text, (region,))
         except BadAddress:
             continue

@@ -3,7 +3,7 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
-from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone
+from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.directory import MOST_CANDIDATES, Candidate, Clue, Evidence, find_customers
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
@@ -31,5 +31,6 @@ __all__ = [
     "fold_reference",
     "normalise_mail",
     "normalise_phone",
+    "phone_readings",
     "preview",
 ]

@@ -5,7 +5,7 @@ Pure: text in, text out. It knows nothing of customers, of the database, or of w
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import phonenumbers
@@ -86,6 +86,40 @@ def normalise_phone(text: str, regions: Sequence[str] = ()) -> str:
     if len(number) > _PHONE_LONGEST:
         raise BadAddress("The phone number is far too long.")
     return _parsed_phone(number, tuple(regions))
+
+
+def phone_readings(text: str, regions: Sequence[str]) -> tuple[str, ...]:
+    """Every E.164 number that `text` may stand for, in the order of `regions`; one with its country has one reading.
+
+    For asking the directory which of them somebody has. Lenient and fast: lengths count, not whether a range is in use.
+    """
+    number = _visible(text).strip()
+    if not number or len(number) > _PHONE_LONGEST:
+        return ()
+    if not _NATIONAL.fullmatch(number) or number.startswith("00"):
+        try:
+            return (normalise_phone(number, regions),)
+        except BadAddress:
+            return ()
+    digits = _NOT_DIGITS.sub("", number)
+    return tuple(dict.fromkeys(reading for region in regions for reading in _national_readings(digits, region)))
+
+
+_NATIONAL = re.compile(r"[0-9 ().\-/]+", re.ASCII)
+_NOT_DIGITS = re.compile(r"[^0-9]+")
+
+
+def _national_readings(digits: str, region: str) -> Iterator[str]:
+    """`digits` as dialled inside `region`, and as its international number without the plus."""
+    code = str(phonenumbers.country_code_for_region(region))
+    plan = _plan(code)
+    if plan is None:
+        return
+    lengths, prefix = plan
+    trunk = prefix.match(digits) if prefix is not None else None
+    for national in (digits[trunk.end() :] if trunk else "", digits, digits[len(code) :] * digits.startswith(code)):
+        if len(national) in lengths and (prefix is None or prefix.match(national) is None):
+            yield f"+{code}{national}"
 
 
 def _is_settled(number: str) -> bool:
