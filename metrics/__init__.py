@@ -3,6 +3,7 @@
 The front door. It imports no package above it: figures travel through the database.
 """
 
+from metrics.exports import EXPORTS, FORMATS, export
 from metrics.instruments import (
     record_contact,
     record_contact_seconds,
@@ -13,6 +14,9 @@ from metrics.instruments import (
 )
 
 __all__ = [
+    "EXPORTS",
+    "FORMATS",
+    "export",
     "record_contact",
     "record_contact_seconds",
     "record_deliveries",

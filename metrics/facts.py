@@ -4,37 +4,93 @@ A view's owner may add a column freely; renaming or dropping one breaks whoever 
 this page with the migrated database.
 """
 
-from sqlalchemy import TableClause, column, table
+from typing import Any
+
+from sqlalchemy import BigInteger, DateTime, String, TableClause, Text, column, table
+from sqlalchemy.types import TypeEngine
+
+_NUMBER = BigInteger()
+_MOMENT = DateTime(timezone=True)
+# Words of ours, from a closed set or made by us.
+_CODE = String()
+# Words of somebody else, which may hold anything.
+_WORDS = Text()
 
 
-def _view(name: str, *columns: str) -> TableClause:
-    return table(name, *(column(one) for one in columns))
+def _view(name: str, **columns: TypeEngine[Any]) -> TableClause:
+    return table(name, *(column(one, kind) for one, kind in columns.items()))
 
 
 delivery_facts = _view(
     "delivery_facts",
-    *("delivery_id", "incident_id", "dispatch", "topic", "update_number", "customer_number", "channel", "language"),
-    *("state", "reason", "attempts", "doubtful_attempts", "reply_code", "needed_at", "planned_at", "final_at"),
+    delivery_id=_NUMBER,
+    incident_id=_CODE,
+    dispatch=_CODE,
+    topic=_CODE,
+    update_number=_NUMBER,
+    customer_number=_WORDS,
+    channel=_CODE,
+    language=_CODE,
+    state=_CODE,
+    reason=_WORDS,
+    attempts=_NUMBER,
+    doubtful_attempts=_NUMBER,
+    reply_code=_NUMBER,
+    needed_at=_MOMENT,
+    planned_at=_MOMENT,
+    final_at=_MOMENT,
 )
 contact_facts = _view(
     "contact_facts",
-    *("contact_id", "incident_id", "channel", "language", "state", "case_number"),
-    *("matched_by", "received_at", "resolved_at"),
+    contact_id=_NUMBER,
+    incident_id=_CODE,
+    channel=_CODE,
+    language=_CODE,
+    state=_CODE,
+    case_number=_CODE,
+    matched_by=_CODE,
+    received_at=_MOMENT,
+    resolved_at=_MOMENT,
 )
 case_facts = _view(
     "case_facts",
-    *("case_id", "case_number", "incident_id", "customer_number", "state", "opened_at", "closed_at"),
-    *("contacts", "cases_merged_in"),
+    case_id=_NUMBER,
+    case_number=_CODE,
+    incident_id=_CODE,
+    customer_number=_WORDS,
+    state=_CODE,
+    opened_at=_MOMENT,
+    closed_at=_MOMENT,
+    contacts=_NUMBER,
+    cases_merged_in=_NUMBER,
 )
 incident_facts = _view(
     "incident_facts",
-    *("incident_id", "title", "phase", "impact", "started_at", "aware_at", "monitoring_at", "resolved_at"),
-    *("created_at", "updates_published", "first_published_at"),
+    incident_id=_CODE,
+    title=_WORDS,
+    phase=_CODE,
+    impact=_CODE,
+    started_at=_MOMENT,
+    aware_at=_MOMENT,
+    monitoring_at=_MOMENT,
+    resolved_at=_MOMENT,
+    created_at=_MOMENT,
+    updates_published=_NUMBER,
+    first_published_at=_MOMENT,
 )
 update_facts = _view(
     "update_facts",
-    *("update_id", "incident_id", "number", "phase", "cause_certainty", "cause_party_key"),
-    *("next_update_at", "corrects_id", "created_at", "approved_at", "published_at"),
+    update_id=_CODE,
+    incident_id=_CODE,
+    number=_NUMBER,
+    phase=_CODE,
+    cause_certainty=_CODE,
+    cause_party_key=_WORDS,
+    next_update_at=_MOMENT,
+    corrects_id=_CODE,
+    created_at=_MOMENT,
+    approved_at=_MOMENT,
+    published_at=_MOMENT,
 )
 
 FACTS = (delivery_facts, contact_facts, case_facts, incident_facts, update_facts)
