@@ -31,10 +31,10 @@ class Group:
         return next((names for status, names in self.by_status if status == "operational"), ())
 
 
-def lay_out(components: Sequence[ShownComponent]) -> list[Group]:
+def lay_out(components: Sequence[ShownComponent], *, most_open: float = NAMES_IN_THE_OPEN) -> list[Group]:
     """The groups to show: those with trouble first, each part of the list in the order of `components`.
 
-    Troubled groups stand open as long as the page stays readable (`NAMES_IN_THE_OPEN`).
+    Troubled groups stand open as long as no more than `most_open` names do, and the first one always.
     """
     groups = [_group(name, list(members)) for name, members in groupby(components, key=lambda one: one.group)]
     groups.sort(key=lambda group: not group.troubled)
@@ -42,7 +42,7 @@ def lay_out(components: Sequence[ShownComponent]) -> list[Group]:
     laid_out = []
     for group in groups:
         count = sum(len(names) for _, names in group.troubled)
-        unfolded = count > 0 and (shown == 0 or shown + count <= NAMES_IN_THE_OPEN)
+        unfolded = count > 0 and (shown == 0 or shown + count <= most_open)
         shown += count
         laid_out.append(Group(group.name, group.by_status, group.total, unfolded))
     return laid_out

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import astuple
 from datetime import datetime
 from functools import lru_cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,9 @@ class StatusPage:
         return files
 
     def _incident(self, incident: ShownIncident, language: str, at: datetime) -> bytes:
-        return self._page("incident", language, at, incident=incident, groups=lay_out(incident.components))
+        # All of it open here, whatever the length: a browser's search passes over what is folded away.
+        groups = lay_out(incident.components, most_open=inf)
+        return self._page("incident", language, at, incident=incident, groups=groups)
 
     def _page(self, name: str, language: str, at: datetime, **context: Any) -> bytes:
         return self._render(
