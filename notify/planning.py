@@ -201,7 +201,8 @@ async def _plan(
         "needed_at": plan.c.needed_at,
         "final_at": case((reachable, null()), else_=func.now()),
     }
-    rows = select(*row.values()).select_from(plan.join(messages, message))
+    # In the order of sending, so that a batch lies side by side in the table.
+    rows = select(*row.values()).select_from(plan.join(messages, message)).order_by(plan.c.needed_at)
     await tx.execute(insert(deliveries).from_select(list(row), rows))
 
 

@@ -94,6 +94,7 @@ class Sender:
         """
 
         async def record_and_claim(tx: Tx) -> tuple[Mapping[str, int], list[Outgoing]]:
+            await outbox.prefer_indexes(tx)
             states = await outbox.record(tx, done) if done else {}
             batch = [] if stop.is_set() else await self._claim(tx)
             return states, batch

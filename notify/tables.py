@@ -111,9 +111,10 @@ deliveries = Table(
     "deliveries",
     metadata,
     _id(),
-    Column("dispatch_id", ForeignKey(dispatches.c.id), nullable=False),
-    Column("message_id", ForeignKey(messages.c.id), nullable=False),
-    Column("customer_id", ForeignKey(customers.c.id), nullable=False),
+    # No foreign keys on these three: see the migration.
+    Column("dispatch_id", BigInteger, nullable=False),
+    Column("message_id", BigInteger, nullable=False),
+    Column("customer_id", BigInteger, nullable=False),
     Column("address_id", ForeignKey(addresses.c.id)),
     Column("channel", Text, nullable=False),
     Column("state", Text, nullable=False),
