@@ -58,7 +58,7 @@ async def load(tx: Tx, content: bytes, rejects: Kept | None = None) -> ImportRes
 
 
 async def directory(tx: Tx) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of the directory with its place on disk, so that a row written again differs though it says the same."""
+    """Every row of the directory with its place on disk: a row written again differs even if it says the same."""
     return {
         name: [tuple(row) for row in await tx.execute(text(f"SELECT ctid::text, * FROM {name} ORDER BY 1"))]
         for name in ("components", "customers", "addresses", "exposures")
