@@ -31,6 +31,10 @@ class OutageLookup(Protocol):
         """The incidents among `ids` that exist, resolved or not."""
         ...
 
+    async def public(self, tx: Tx, ids: Collection[str]) -> set[str]:
+        """Those of `ids` about which something was published: only these may be named to strangers."""
+        ...
+
     async def affected(self, tx: Tx, incident_id: str, customer_ids: Collection[int]) -> set[int]:
         """Those of `customer_ids` whom the incident concerns."""
         ...

@@ -15,6 +15,7 @@ from incidents.records import (
     find_incidents,
     find_update,
     open_incidents,
+    public_incidents,
     standing_promise,
 )
 from incidents.status_page import StatusPage
@@ -42,6 +43,7 @@ __all__ = [
     "find_update",
     "open_incidents",
     "preview_update",
+    "public_incidents",
     "publish",
     "register_components",
     "standing_promise",

@@ -86,6 +86,15 @@ async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
     return {row.id: Incident(**row._mapping) for row in rows}
 
 
+async def public_incidents(tx: Tx, ids: Collection[str]) -> set[str]:
+    """Those of `ids` that have a published update, so the public knows of them."""
+    asked = any_(bindparam("ids", list(ids), ARRAY(Text)))
+    rows = await tx.execute(
+        select(updates.c.incident_id).distinct().where(updates.c.incident_id == asked, updates.c.state == "published")
+    )
+    return {row[0] for row in rows}
+
+
 async def standing_promise(tx: Tx, incident_id: str) -> datetime | None:
     """By when the next update was promised, in the newest one published; None when none is promised."""
     newest = (
