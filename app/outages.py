@@ -8,7 +8,14 @@ from sqlalchemy import select
 from claims import Outage
 from foundation.clock import Clock
 from foundation.database import Tx
-from incidents import Incident, audience_of, find_incidents, open_incidents, standing_promise
+from incidents import (
+    Incident,
+    audience_of,
+    find_incidents,
+    open_incidents,
+    public_incidents,
+    standing_promise,
+)
 
 
 class Outages:
@@ -24,8 +31,7 @@ class Outages:
         return {key: _outage(incident) for key, incident in (await find_incidents(tx, ids)).items()}
 
     async def public(self, tx: Tx, ids: Collection[str]) -> set[str]:
-        """Those of `ids` with a published update."""
-        return await incidents.public_incidents(tx, ids) if ids else set()
+        return await public_incidents(tx, ids)
 
     async def affected(self, tx: Tx, incident_id: str, customer_ids: Collection[int]) -> set[int]:
         people = audience_of(incident_id, self._clock()).subquery("people")

@@ -20,6 +20,11 @@ class Case:
     merged_into: int | None
 
 
+def case_number(case_id: int) -> str:
+    """The number people know a case by. The column `cases.number` is made by the same rule."""
+    return f"C-{100_000 + case_id}"
+
+
 class Person(NamedTuple):
     """A customer, or somebody without one, known by the first of their contacts."""
 

@@ -36,6 +36,11 @@ class KeyReused(Invalid):
     code = "idempotency_key_reused"
 
 
+def fingerprint(raw: bytes) -> bytes:
+    """What tells the words of one contact from those of another."""
+    return hashlib.blake2b(raw, digest_size=16).digest()
+
+
 @dataclass(slots=True)
 class _Place:
     """Somebody's place in the queue: `done` becomes the receipt, or the reason why not."""
@@ -88,8 +93,7 @@ class Intake:
         if not self._open:
             raise Busy(_BUSY, retry_after=5)
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        fingerprint = hashlib.blake2b(arrival.raw, digest_size=16).digest()
-        place = _Place(arrival, fingerprint, new_receipt(), time.perf_counter(), done)
+        place = _Place(arrival, fingerprint(arrival.raw), new_receipt(), time.perf_counter(), done)
         try:
             self._queue.put_nowait(place)
         except asyncio.QueueFull:
@@ -167,7 +171,7 @@ async def _earlier(connection: Driver, keys: Sequence[str | None]) -> dict[str, 
 
 
 def _again(place: _Place, known: dict[str, tuple[str, bytes]]) -> str | Exception:
-    receipt, fingerprint = known[place.arrival.key or ""]
-    if fingerprint == place.fingerprint:
+    receipt, words = known[place.arrival.key or ""]
+    if words == place.fingerprint:
         return receipt
     return KeyReused("This Idempotency-Key was used before, for other words. Use a new key for a new contact.")

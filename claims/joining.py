@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from claims import casebook
 from claims.casebook import Entry, KeyUse, Placed
-from claims.collapse import Case, Person, Plan, first_contacts, homes_of, persons_of, plan
+from claims.collapse import Case, Person, Plan, case_number, first_contacts, homes_of, persons_of, plan
 from claims.identity import Decision, Group, Key, groups, has_force
 from foundation.actors import SYSTEM
 from foundation.database import Driver
@@ -147,7 +147,7 @@ def _journal(
     for one in placed:
         told = {"contact": one.contact_id, "because": one.matched_by, "value": reasons[one.contact_id].value}
         if one.contact_id in earlier:
-            entries.append(Entry(earlier[one.contact_id][0], "contact_left", {**told, "to": one.case_id}))
+            entries.append(Entry(earlier[one.contact_id][0], "contact_left", {**told, "to": case_number(one.case_id)}))
         event = "opened" if one.contact_id in founders else "contact_joined"
         entries.append(Entry(one.case_id, event, told))
     for case in shall.changed:
@@ -158,10 +158,10 @@ def _journal(
 def _changes(was: Case, shall: Case) -> list[Entry]:
     entries = []
     if shall.merged_into is not None and was.merged_into != shall.merged_into:
-        entries.append(Entry(shall.id, "merged", {"into": shall.merged_into}))
-        entries.append(Entry(shall.merged_into, "took_in", {"case": shall.id}))
+        entries.append(Entry(shall.id, "merged", {"into": case_number(shall.merged_into)}))
+        entries.append(Entry(shall.merged_into, "took_in", {"case": case_number(shall.id)}))
     if shall.merged_into is None and was.merged_into is not None:
-        entries.append(Entry(shall.id, "parted", {"from": was.merged_into}))
+        entries.append(Entry(shall.id, "parted", {"from": case_number(was.merged_into)}))
     if shall.merged_into is None and was.customer_id != shall.customer_id:
         entries.append(Entry(shall.id, "customer_set", {"customer": shall.customer_id, "was": was.customer_id}))
     return entries

@@ -16,7 +16,9 @@ Channel = Literal["web", "api", "mail", "sms", "phone", "post"]
 AsksFor = Literal["refund", "compensation", "expenses", "rebooking", "information", "call_back"]
 
 ASKS_FOR: tuple[AsksFor, ...] = get_args(AsksFor)
-LARGEST_BODY = 64 * 1024  # bytes
+# Bytes. A message of the longest length, all of it escaped, fits; a form has more room, so that too much comes back.
+LARGEST_BODY = 256 * 1024
+LARGEST_FORM = 1024 * 1024
 LONGEST = {
     "name": 200,
     "customer_number": 60,
