@@ -7,6 +7,7 @@ import fcntl
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,6 +72,16 @@ def is_intact(folder: Path, name: str, digest: str) -> bool:
         return sha256((folder / name).read_bytes()) == digest
     except OSError:
         return False
+
+
+def compressed_beside(path: Path, content: bytes) -> bytes | None:
+    """What lies compressed beside a file, if it is this `content` (by the checksum and length gzip ends with)."""
+    try:
+        found = path.with_name(path.name + ".gz").read_bytes()
+    except OSError:
+        return None
+    end = zlib.crc32(content).to_bytes(4, "little") + (len(content) & 0xFFFFFFFF).to_bytes(4, "little")
+    return found if found.endswith(end) else None
 
 
 def sha256(content: bytes) -> str:

@@ -1,0 +1,192 @@
+"""Serves the status page from memory: the files in STATUS_DIR and nothing else, so it needs no database and no queue.
+
+It follows the manifest the renderer writes last, and when the page has grown old it says so in the page. It knows HTTP
+and files; what the page says is the renderer's.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import msgspec
+from babel.dates import format_timedelta
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.answers import Answer, Document, document, takes_gzip
+from app.static_files import static_files
+from app.templates import choose_language, render
+from foundation.clock import Clock, system_clock
+from incidents.page_files import MANIFEST, compressed_beside, read_manifest, sha256
+from incidents.status_page import AGE_PLACE
+
+LOOK_EVERY = 0.25  # seconds between two looks at the manifest
+OLD_AFTER = 120  # seconds; the renderer writes every 30
+
+_PLACE = AGE_PLACE.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    content: bytes
+    digest: str
+    fresh: Document
+
+
+class PageStore:
+    """The current edition of `status_dir`, in memory, looked after at every answer (a stat each 250 ms at most)."""
+
+    def __init__(self, status_dir: Path, *, clock: Clock = system_clock) -> None:
+        self._folder = status_dir
+        self._clock = clock
+        self._looked = float("-inf")
+        self._seen: tuple[int, int] | None = None
+        self._files: dict[str, _File] = {}
+        self._as_of = 0.0
+        self._minutes = 0
+        self._documents: dict[tuple[str, str], Document] = {}
+        self._own = _own_files()
+
+    def answer(
+        self, path: str, query: str, accept_encoding: str, accept_language: str, if_none_match: str
+    ) -> Answer | None:
+        """What to say to GET `path`; None when it is not the page's to answer."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_EVERY:
+            self._looked = now
+            self._look()
+        language = _language(query, accept_language)
+        found = self._documents.get((path, language)) or self._documents.get((path, ""))
+        if found is None:
+            found = self._missing(path, language)
+        return None if found is None else found.answer(takes_gzip(accept_encoding), if_none_match)
+
+    def _missing(self, path: str, language: str) -> Document | None:
+        if path.startswith("/api/v2/"):
+            return _nothing_as_data()
+        if path.startswith(("/incidents/", "/static/")):
+            return _notice("missing", language, 404)
+        if path in ("/", "/history"):  # an edition has them: there is none yet
+            return _notice("starting", language, 503)
+        return None
+
+    def _look(self) -> None:
+        try:
+            state = (self._folder / MANIFEST).stat()
+        except OSError:  # gone or out of reach: what is in memory stays, and grows old openly
+            pass
+        else:
+            if (mark := (state.st_mtime_ns, state.st_ino)) != self._seen and self._load():
+                self._seen = mark
+        minutes = int((self._clock().timestamp() - self._as_of) // 60) if self._files else 0
+        minutes = minutes if minutes * 60 >= OLD_AFTER else 0
+        if minutes != self._minutes or not self._documents:
+            self._minutes = minutes
+            self._documents = self._table()
+
+    def _load(self) -> bool:
+        """Take over the edition on disk; False while it is being replaced (the next look will find it whole)."""
+        manifest = read_manifest(self._folder)
+        if manifest is None:
+            return False
+        files = {name: self._file(name, digest) for name, digest in manifest.files.items()}
+        whole = all(one is None or one.digest == manifest.files[one.name] for one in files.values())
+        if not whole and self._files:
+            return False
+        self._files = {name: one for name, one in files.items() if one is not None}
+        self._as_of = manifest.as_of
+        self._documents = {}
+        return whole
+
+    def _file(self, name: str, digest: str) -> _File | None:
+        known = self._files.get(name)
+        if known is not None and known.digest == digest:
+            return known
+        try:
+            content = (self._folder / name).read_bytes()
+        except OSError:
+            return None
+        actual = sha256(content)
+        compressed = compressed_beside(self._folder / name, content)
+        return _File(name, content, actual, document(name, content, actual[:20], compressed=compressed))
+
+    def _table(self) -> dict[tuple[str, str], Document]:
+        table = {(f"/{one.name}", ""): one.fresh for one in self._own}
+        for one in self._files.values():
+            document = self._aged(one) if self._minutes and one.name.endswith(".html") else one.fresh
+            table[_address(one.name)] = document
+        return table
+
+    def _aged(self, one: _File) -> Document:
+        if _PLACE not in one.content:
+            return one.fresh
+        language = _address(one.name)[1]
+        age = format_timedelta(timedelta(minutes=self._minutes), granularity="minute", locale=language)
+        warning = render("incidents/stale.html", language, age=age).encode()
+        return document(one.name, one.content.replace(_PLACE, warning), f"{one.digest[:20]}-{self._minutes}m")
+
+
+class PublicPage:
+    """An ASGI application that answers for the page and hands everything else to `app`."""
+
+    def __init__(self, store: PageStore, app: ASGIApp) -> None:
+        self._store = store
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        answer = self._store.answer(
+            scope["path"],
+            scope["query_string"].decode("latin-1"),
+            headers.get(b"accept-encoding", ""),
+            headers.get(b"accept-language", ""),
+            headers.get(b"if-none-match", ""),
+        )
+        if answer is None:
+            await self._app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else answer.body})
+
+
+def _address(name: str) -> tuple[str, str]:
+    """Where a file is found: `incidents/abc.nl.html` → ("/incidents/abc", "nl"); data and assets have no language."""
+    if not name.endswith(".html"):
+        return f"/{name}", ""
+    stem, _, language = name.removesuffix(".html").rpartition(".")
+    return ("/" if stem == "index" else f"/{stem}"), language
+
+
+@lru_cache
+def _own_files() -> tuple[_File, ...]:
+    """Our style sheet and icon, for pages that do not come from STATUS_DIR and for the time before there is one."""
+    made = []
+    for name, content in static_files().items():
+        digest = sha256(content)
+        made.append(_File(f"static/{name}", content, digest, document(f"static/{name}", content, digest[:20])))
+    return tuple(made)
+
+
+@lru_cache
+def _notice(template: str, language: str, status: int) -> Document:
+    content = render(f"incidents/{template}.html", language).encode()
+    return document(f"{template}.html", content, template, status=status)
+
+
+@lru_cache
+def _nothing_as_data() -> Document:
+    problem = {"type": "urn:stormdesk:not_found", "title": "not found", "status": 404, "code": "not_found"}
+    content = msgspec.json.encode({**problem, "detail": "There is no such document."})
+    return document("missing.json", content, "missing", status=404)
+
+
+@lru_cache(4096)
+def _language(query: str, accept_language: str) -> str:
+    wished = parse_qs(query, max_num_fields=None).get("lang", [""])[0] if "lang=" in query else ""
+    return choose_language(wished, accept_language)
