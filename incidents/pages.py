@@ -1,0 +1,154 @@
+"""The staff API of incidents, under /api/v1. It speaks HTTP, opens the transactions and knows no rules."""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.authentication import requires
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+import notify
+from foundation.actors import Actor
+from foundation.clock import Clock
+from foundation.database import Database, Tx, database_is_away
+from incidents.bodies import IncidentBody, IncidentChanges, UpdateBody, read_body
+from incidents.page_files import PageNotWritten
+from incidents.publishing import Compose, amend, approve, declare, draft_update, preview_update, publish
+from incidents.records import find_incident, find_update, updates_of
+from incidents.status_page import StatusPage
+
+_log = structlog.get_logger()
+
+
+def routes(*, database: Database, page: StatusPage, compose: Compose, clock: Clock) -> list[BaseRoute]:
+    """Every route of incidents. `compose` writes the messages of an update (`Composer.messages`)."""
+    api = _Incidents(database, clock)
+    said = _Updates(database, page, compose, clock)
+    return [
+        Route("/api/v1/incidents", api.declare, methods=["POST"]),
+        Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
+        Route("/api/v1/incidents/{id}", api.amend, methods=["PATCH"]),
+        Route("/api/v1/incidents/{id}/updates", said.draft, methods=["POST"]),
+        Route("/api/v1/updates/{id}", said.show, methods=["GET"]),
+        Route("/api/v1/updates/{id}/preview", said.preview, methods=["GET"]),
+        Route("/api/v1/updates/{id}/approve", said.approve, methods=["POST"]),
+        Route("/api/v1/updates/{id}/publish", said.publish, methods=["POST"]),
+        Route("/api/v1/updates/{id}/deliveries", said.deliveries, methods=["GET"]),
+        Route("/api/v1/customers/{number}/history", _history(database), methods=["GET"]),
+    ]
+
+
+class _Incidents:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    @requires("staff")
+    async def declare(self, request: Request) -> Response:
+        now = self._clock()
+        declared = read_body(await request.body(), IncidentBody).declaration(now)
+        async with self._database.transaction() as tx:
+            incident = await declare(tx, _actor(request), declared, now=now)
+        return _json(incident, 201, location=f"/api/v1/incidents/{incident.id}")
+
+    @requires("staff")
+    async def show(self, request: Request) -> Response:
+        async with self._database.snapshot() as tx:
+            return _json(await _with_updates(tx, request.path_params["id"]))
+
+    @requires("staff")
+    async def amend(self, request: Request) -> Response:
+        changes = msgspec.structs.asdict(read_body(await request.body(), IncidentChanges))
+        async with self._database.transaction() as tx:
+            return _json(await amend(tx, request.path_params["id"], **changes, now=self._clock()))
+
+
+class _Updates:
+    def __init__(self, database: Database, page: StatusPage, compose: Compose, clock: Clock) -> None:
+        self._database = database
+        self._page = page
+        self._compose = compose
+        self._clock = clock
+
+    @requires("staff")
+    async def draft(self, request: Request) -> Response:
+        draft = read_body(await request.body(), UpdateBody).draft()
+        incident_id = request.path_params["id"]
+        async with self._database.transaction() as tx:
+            written = await draft_update(tx, _actor(request), incident_id, draft, now=self._clock())
+        return _json(written, 201, location=f"/api/v1/updates/{written.id}")
+
+    @requires("staff")
+    async def show(self, request: Request) -> Response:
+        async with self._database.snapshot() as tx:
+            return _json(await find_update(tx, request.path_params["id"]))
+
+    @requires("staff")
+    async def preview(self, request: Request) -> Response:
+        async with self._database.snapshot() as tx:
+            reach = await preview_update(tx, request.path_params["id"], now=self._clock())
+        total = sum(one.recipients for one in reach)
+        return _json({"reach": reach, "recipients": total, "unreachable": sum(one.unreachable for one in reach)})
+
+    @requires("staff")
+    async def approve(self, request: Request) -> Response:
+        async with self._database.transaction() as tx:
+            return _json(await approve(tx, _actor(request), request.path_params["id"], now=self._clock()))
+
+    @requires("staff")
+    async def publish(self, request: Request) -> Response:
+        update_id = request.path_params["id"]
+        async with self._database.transaction() as tx:
+            said = await publish(tx, _actor(request), update_id, self._compose, now=self._clock())
+            planned = await notify.delivery_summary(tx, f"update:{update_id}")
+        # Committed: from here on nothing may undo it. What fails to be drawn now the worker's loop draws.
+        visible = await self._draw()
+        return _json(
+            {"update": said.update, "newly_published": said.newly, "deliveries": planned, "page_is_current": visible}
+        )
+
+    @requires("staff")
+    async def deliveries(self, request: Request) -> Response:
+        async with self._database.snapshot() as tx:
+            found = await find_update(tx, request.path_params["id"])
+            counts = await notify.delivery_summary(tx, f"update:{found.id}")
+        return _json({"update_id": found.id, "total": sum(counts.values()), "states": counts})
+
+    async def _draw(self) -> bool:
+        try:
+            await self._page.refresh(self._database)
+        except Exception as error:
+            if not (isinstance(error, PageNotWritten | OSError) or database_is_away(error)):
+                raise
+            _log.error("status page not written", error=str(error))
+            return False
+        return True
+
+
+def _history(database: Database) -> Callable[..., Any]:
+    @requires("staff")
+    async def history(request: Request) -> Response:
+        number = request.path_params["number"]
+        async with database.snapshot() as tx:
+            return _json({"customer_number": number, "told": await notify.customer_history(tx, number)})
+
+    return history
+
+
+async def _with_updates(tx: Tx, incident_id: str) -> dict[str, Any]:
+    incident = await find_incident(tx, incident_id)
+    return {**msgspec.to_builtins(incident), "updates": await updates_of(tx, incident.id)}
+
+
+def _actor(request: Request) -> Actor:
+    actor = request.user.actor
+    assert isinstance(actor, Actor)
+    return actor
+
+
+def _json(value: Any, status: int = 200, *, location: str | None = None) -> Response:
+    headers = {"Cache-Control": "no-store", **({} if location is None else {"Location": location})}
+    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")
