@@ -1,0 +1,85 @@
+"""Checks an installation and says, line by line, what is right and what to mend. It changes nothing."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+from rich.console import Console
+
+from app.migrations import newest_revision
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `advice` is empty when it is right."""
+
+    what: str
+    advice: str = ""
+
+
+async def examine(settings: Settings, database_url: str, console: Console) -> bool:
+    """Print every finding; true when nothing needs mending."""
+    healthy = True
+    async for finding in _findings(settings, database_url):
+        healthy = healthy and not finding.advice
+        mark, style = ("✗", "red") if finding.advice else ("✓", "green")
+        console.print(f"{mark} {finding.what}" + (f": {finding.advice}" if finding.advice else ""), style=style)
+    return healthy
+
+
+async def _findings(settings: Settings, database_url: str) -> AsyncIterator[Finding]:
+    yield await _database(database_url)
+    for url in settings.smtp_urls:
+        yield await _relay(url)
+    for name, folder in (("data folder", settings.data_dir), ("status page folder", settings.status_dir)):
+        yield _folder(name, folder)
+    yield _public_url(settings.public_url)
+
+
+async def _database(url: str) -> Finding:
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+        return Finding("database", f"cannot connect ({error}); check STORMDESK_DATABASE_URL")
+    try:
+        version = connection.get_server_version().major
+        if version < 15:
+            return Finding("database", f"PostgreSQL {version} is too old; 15 or newer is needed")
+        migrated = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+        revision = await connection.fetchval("SELECT version_num FROM alembic_version") if migrated else None
+    finally:
+        await connection.close()
+    if revision != newest_revision():
+        return Finding("database schema", "is not the newest; run: stormdesk migrate")
+    return Finding(f"database (PostgreSQL {version}, schema {revision})")
+
+
+async def _relay(url: str) -> Finding:
+    parts = urlsplit(url)
+    port = parts.port or (465 if parts.scheme == "smtps" else 25)
+    name = f"mail relay {parts.hostname}:{port}"
+    try:
+        async with asyncio.timeout(5):
+            _, writer = await asyncio.open_connection(parts.hostname, port)
+    except (OSError, TimeoutError) as error:
+        return Finding(name, f"does not answer ({error}); check STORMDESK_SMTP_URL")
+    writer.close()
+    return Finding(name)
+
+
+def _folder(name: str, folder: Path) -> Finding:
+    existing = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    if not os.access(existing, os.W_OK):
+        return Finding(f"{name} {folder}", "cannot be written; change its owner or choose another")
+    return Finding(f"{name} {folder}")
+
+
+def _public_url(url: str) -> Finding:
+    if urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1"):
+        return Finding("public address " + url, "only this machine can open it; set STORMDESK_PUBLIC_URL")
+    return Finding("public address " + url)

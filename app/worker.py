@@ -1,0 +1,50 @@
+"""Runs one worker process: sends, keeps the outbox moving, resolves contacts, keeps the page fresh."""
+
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from app.asgi import create_operations_app, status_page
+from app.loops import keep, run, stop_on_signals
+from app.outages import Outages
+from app.settings import Settings
+from app.web import serve_operations
+from app.wiring import Parts, open_parts
+from claims import Resolver
+from notify.channels.email import MailChannel
+from notify.messages import MailFactory
+from notify.sender import Sender
+from notify.upkeep import upkeep_step
+
+_log = structlog.get_logger()
+
+# Longer than a batch takes at a slow relay; it is renewed while the batch lasts.
+LEASE = timedelta(seconds=60)
+
+
+async def work(settings: Settings, database_url: str) -> None:
+    """Work until SIGTERM or SIGINT; messages on their way are finished and recorded first."""
+    stop = stop_on_signals()
+    async with open_parts(settings, database_url, pool=settings.sender_connections + 6) as parts:
+        page = status_page(parts)
+        loops = {
+            "mail": mail_sender(parts).run,
+            "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
+            "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
+            "status page": partial(keep, partial(page.step, parts.database), idle_seconds=1.0),
+        }
+        if settings.ops_bind is not None:
+            loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
+        _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))
+        await run(loops, stop)
+
+
+def mail_sender(parts: Parts) -> Sender:
+    """The sender of this process, to the relays of the settings."""
+    settings = parts.settings
+    factory = MailFactory(settings.mail_from, parts.tokens, sender_name=settings.page_name)
+    channel = MailChannel(settings.smtp_urls, factory, greeting_name=settings.mail_from.rpartition("@")[2])
+    return Sender(
+        parts.database, channel, connections=settings.sender_connections, depth=settings.sender_depth, lease=LEASE
+    )
