@@ -11,6 +11,7 @@ from foundation.database import database_is_away
 _log = structlog.get_logger()
 
 Step = Callable[[], Awaitable[bool]]
+Loop = Callable[[asyncio.Event], Awaitable[None]]
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -54,10 +55,10 @@ async def wait(stop: asyncio.Event, seconds: float) -> None:
         pass
 
 
-async def run(loops: Mapping[str, Callable[[asyncio.Event], Awaitable[None]]], stop: asyncio.Event) -> None:
+async def run(loops: Mapping[str, Loop], stop: asyncio.Event) -> None:
     """Run the named loops until `stop` is set or one of them fails; the others then end their work in hand."""
 
-    async def one(name: str, loop: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+    async def one(name: str, loop: Loop) -> None:
         try:
             await loop(stop)
         except Exception:

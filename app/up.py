@@ -6,8 +6,8 @@ import structlog
 
 from app.loops import stop_on_signals
 from app.migrations import migrate
-from app.settings import Settings
-from app.supervisor import own_command, supervise
+from app.settings import Bind, Settings
+from app.supervisor import Child, own_command, supervise
 
 _log = structlog.get_logger()
 
@@ -17,6 +17,10 @@ async def up(settings: Settings, database_url: str) -> None:
     stop = stop_on_signals()
     # Alembic runs a loop of its own, so it needs a thread of its own.
     await asyncio.to_thread(migrate, database_url)
-    secret = b",".join(settings.secret_keys).decode()
     _log.info("starting", status_page=settings.public_url, data=str(settings.data_dir.resolve()))
-    await supervise([own_command("serve"), own_command("work")], {"STORMDESK_SECRET_KEY": secret}, stop)
+    await supervise([Child(own_command("serve")), Child(own_command("work"), _beside(settings.ops_bind))], stop)
+
+
+def _beside(ops_bind: Bind | None) -> dict[str, str]:
+    # Each process answers for itself: where the web process has an operations address, the worker has the next port.
+    return {} if ops_bind is None else {"STORMDESK_OPS_BIND": f"{ops_bind.host}:{ops_bind.port + 1}"}

@@ -37,7 +37,7 @@ async def _until(stop: asyncio.Event, servers: list[Server]) -> None:
     await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     for server in servers:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]  # granian's, without types
     await asyncio.gather(*running)
 
 

@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 
 from app.asgi import create_operations_app, status_page
-from app.loops import keep, run, stop_on_signals
+from app.loops import Loop, keep, run, stop_on_signals
 from app.outages import Outages
 from app.settings import Settings
 from app.web import serve_operations
@@ -28,7 +28,7 @@ async def work(settings: Settings, database_url: str) -> None:
     stop = stop_on_signals()
     async with open_parts(settings, database_url, pool=settings.sender_connections + 6) as parts:
         page = status_page(parts)
-        loops = {
+        loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),

@@ -1,0 +1,107 @@
+"""The web application: routes collected from the packages, sign-in, error mapping, and the public page in front."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Lifespan
+
+import claims.pages
+import incidents.pages
+import metrics.pages
+from app import operations
+from app.auth import BearerTokens
+from app.outages import Outages
+from app.problems import http_error, refusal, unexpected
+from app.public_page import PageStore, PublicPage
+from app.static_files import static_files
+from app.templates import choose_language, render
+from app.wiring import Parts
+from claims import Intake
+from foundation.errors import Refusal
+from incidents import Composer, StatusPage
+
+# The largest request anybody needs to make today is an update in all its languages.
+LARGEST_BODY = 1 << 20
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """Everything the world sees. The status page's files are served first, without entering the application."""
+    intake = Intake(parts.database)
+    routes: list[BaseRoute] = [
+        *_incidents_routes(parts),
+        *_claims_routes(parts, intake),
+        *metrics.pages.routes(database=parts.database),
+    ]
+    if parts.settings.ops_bind is None:
+        exposition = metrics.pages.exposition_page(parts.database)
+        routes += operations.routes(parts, exposition, guarded=True)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with intake.running():
+            yield
+
+    store = PageStore(parts.settings.status_dir, clock=parts.clock)
+    return PublicPage(store, _starlette(parts, routes, lifespan))
+
+
+def create_operations_app(parts: Parts) -> ASGIApp:
+    """What machines ask for, on an address of its own that strangers cannot reach."""
+    exposition = metrics.pages.exposition_page(parts.database)
+    return _starlette(parts, operations.routes(parts, exposition, guarded=False))
+
+
+def status_page(parts: Parts) -> StatusPage:
+    """The writer of the status page's files."""
+    settings = parts.settings
+    return StatusPage(
+        settings.status_dir,
+        render=render,
+        page_name=settings.page_name,
+        public_url=settings.public_url,
+        time_zone=settings.page_time_zone,
+        assets=static_files(),
+        clock=parts.clock,
+    )
+
+
+def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
+    settings = parts.settings
+    look = claims.pages.Look(
+        render=render,
+        language_of=choose_language,
+        page_name=settings.page_name,
+        zone=settings.page_time_zone,
+        public_url=settings.public_url,
+    )
+    return claims.pages.routes(
+        intake=intake,
+        database=parts.database,
+        tokens=parts.tokens,
+        outages=Outages(parts.clock),
+        clock=parts.clock,
+        look=look,
+    )
+
+
+def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+    settings = parts.settings
+    composer = Composer(render, settings.page_name, settings.public_url, settings.page_time_zone)
+    return incidents.pages.routes(
+        database=parts.database, page=status_page(parts), compose=composer.messages, clock=parts.clock
+    )
+
+
+def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(AuthenticationMiddleware, backend=BearerTokens(parts.database, parts.clock))],
+        exception_handlers={Refusal: refusal, HTTPException: http_error, Exception: unexpected},
+        lifespan=lifespan,
+        max_body_size=LARGEST_BODY,
+    )

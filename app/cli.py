@@ -1,0 +1,197 @@
+"""The commands: parse, wire, call. What they do stands in the modules they name."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+import typer
+import uvloop
+from rich.console import Console
+
+from app.auth import create_token
+from app.bench.intake import bench_intake as measure_intake
+from app.bench.mail import bench_mail as measure_mail
+from app.bench.page import bench_page as measure_page
+from app.demo.run import run_demo
+from app.doctor import examine
+from app.exports import export_to_file
+from app.imports import import_customers_file
+from app.log import configure_logging
+from app.migrations import migrate as run_migrations
+from app.postgres import PostgresUnavailable
+from app.secret import own_secret
+from app.settings import Settings, SettingsError, read_settings
+from app.up import up as run_up
+from app.web import serve as run_web
+from app.wiring import database_url, open_parts
+from app.worker import work as run_worker
+from foundation.errors import Refusal
+
+T = TypeVar("T")
+
+cli = typer.Typer(
+    name="stormdesk",
+    help="Tell everyone affected the truth, once per change, and give each customer one case.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+import_cli = typer.Typer(help="Load what others know into the directory.", no_args_is_help=True)
+token_cli = typer.Typer(help="API tokens for staff and other systems.", no_args_is_help=True)
+bench_cli = typer.Typer(help="Measure against a baseline in the same run; print one JSON object.", no_args_is_help=True)
+cli.add_typer(import_cli, name="import")
+cli.add_typer(token_cli, name="token")
+cli.add_typer(bench_cli, name="bench")
+
+console = Console(stderr=True)
+
+
+def main() -> None:
+    """Entry point of `stormdesk`: faults become one clear message and exit code 1 or 2."""
+    configure_logging()
+    try:
+        cli()
+    except SettingsError as error:
+        _fail("These settings need mending:\n" + str(error), 2)
+    except (PostgresUnavailable, Refusal) as error:
+        _fail(str(error), 1)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    console.print(message, style="bold red", markup=False)
+    sys.exit(code)
+
+
+def _settings(*, secret_required: bool = False) -> Settings:
+    """The settings; on one machine with the embedded database the secret key is the installation's own."""
+    environment = dict(os.environ)
+    if not environment.get("STORMDESK_DATABASE_URL") and not environment.get("STORMDESK_SECRET_KEY"):
+        kept = Path(environment.get("STORMDESK_DATA_DIR") or "var") / "secret-key"
+        if kept.exists():
+            environment["STORMDESK_SECRET_KEY"] = kept.read_text().strip()
+    return read_settings(environment, secret_required=secret_required)
+
+
+def _run(work: Callable[[Settings, str], Coroutine[Any, Any, T]], *, secret_required: bool = False) -> T:
+    settings = _settings(secret_required=secret_required)
+    with database_url(settings) as url:
+        return uvloop.run(work(settings, url))
+
+
+@cli.command()
+def serve() -> None:
+    """Run one web process. Start as many as needed, on any machine."""
+    _run(run_web, secret_required=True)
+
+
+@cli.command()
+def work() -> None:
+    """Run one worker process: sends, resolves contacts, refreshes the page. Start as many as needed."""
+    _run(run_worker, secret_required=True)
+
+
+@cli.command()
+def up() -> None:
+    """Run everything on this machine: embedded database, web and worker."""
+    own_secret(Path(os.environ.get("STORMDESK_DATA_DIR") or "var"))
+    _run(run_up, secret_required=True)
+
+
+@cli.command()
+def demo(
+    customers: Annotated[int, typer.Option(min=100, help="How many people have a booking.")] = 20_000,
+    speed: Annotated[float, typer.Option(min=0.1, help="How fast the story goes; 2 is twice as fast.")] = 1.0,
+    contacts: Annotated[float, typer.Option(min=0.0, help="Contacts per affected person.")] = 1.4,
+    exit: Annotated[bool, typer.Option("--exit", help="Stop at the end and print one JSON summary.")] = False,  # noqa: A002
+) -> None:
+    """Run the main job on real flights, everything local."""
+    sys.exit(run_demo(customers=customers, speed=speed, contacts_per_affected=contacts, exit_when_done=exit))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to the newest schema."""
+    with database_url(_settings()) as url:
+        run_migrations(url)
+    console.print("The database has the newest schema.")
+
+
+@cli.command()
+def doctor() -> None:
+    """Check the settings, the database, the relays and the folders, and say what to mend."""
+    settings = _settings()
+    with database_url(settings) as url:
+        healthy = asyncio.run(examine(settings, url, console))
+    sys.exit(0 if healthy else 1)
+
+
+@import_cli.command("customers")
+def import_customers(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, UTF-8.")],
+) -> None:
+    """Load a customer file. Bad rows are listed and kept in FILE.rejects.csv, the rest is loaded."""
+
+    async def load(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts:
+            await import_customers_file(parts.database, file, console)
+
+    _run(load)
+
+
+@cli.command()
+def export(
+    name: Annotated[str, typer.Argument(help="deliveries, contacts, cases or incidents")],
+    incident: Annotated[str | None, typer.Option(help="Only this incident.")] = None,
+    format: Annotated[str, typer.Option(help="csv or ndjson")] = "csv",  # noqa: A002
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File; without it, standard output.")] = None,
+) -> None:
+    """Write what happened, for analysts."""
+
+    async def write(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts:
+            await export_to_file(parts.database, name, incident=incident, file_format=format, output=output)
+
+    _run(write)
+
+
+@token_cli.command("create")
+def token_create(name: Annotated[str, typer.Argument(help="Whose token it is, e.g. ops-console.")]) -> None:
+    """Make an API token and print it once."""
+
+    async def create(settings: Settings, url: str) -> str:
+        async with open_parts(settings, url) as parts, parts.database.transaction() as tx:
+            return await create_token(tx, name, now=parts.clock())
+
+    token = _run(create)
+    console.print("Keep this token safe: it is shown only now.")
+    print(token)
+
+
+def _print_json(figures: object) -> None:
+    print(msgspec.json.encode(figures).decode())
+
+
+@bench_cli.command("mail")
+def bench_mail(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
+    """Messages per second against Postfix's smtp-source, to the same smtp-sink."""
+    _print_json(measure_mail(recipients))
+
+
+@bench_cli.command("intake")
+def bench_intake(contacts: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
+    """Contacts per second over HTTP, durable at 202, against single-row inserts by 16 connections."""
+    _print_json(measure_intake(contacts))
+
+
+@bench_cli.command("page")
+def bench_page(seconds: Annotated[float, typer.Option(min=1.0)] = 5.0) -> None:
+    """Page views per second against nginx serving the same bytes."""
+    _print_json(measure_page(seconds))
+
+
+if __name__ == "__main__":
+    main()
