@@ -12,7 +12,7 @@ async def export_to_file(
     name: str,
     *,
     incident: str | None,
-    format: str,
+    file_format: str,
     output: Path | None,
 ) -> None:
     """Stream the export `name` (csv or ndjson) to `output`, or to standard output when that is None."""
