@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -29,8 +30,11 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template_database(postgres_url: str, worker_id: str) -> Iterator[str]:
-    """The name of a database made by running the migrations, once a test worker; tests clone it."""
-    name = f"template_{worker_id}"
+    """The name of a database made by running the migrations, once a test worker; tests clone it.
+
+    The process's number keeps two runs of the tests on one machine out of each other's databases.
+    """
+    name = f"template_{worker_id}_{os.getpid()}"
     asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"'))
     migrate(_with_database(postgres_url, name))
     yield name
@@ -40,7 +44,7 @@ def template_database(postgres_url: str, worker_id: str) -> Iterator[str]:
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str, worker_id: str) -> Iterator[str]:
     """The URL of a fresh database with the newest schema, dropped after the test."""
-    name = f"test_{worker_id}_{next(_serial)}"
+    name = f"test_{worker_id}_{os.getpid()}_{next(_serial)}"
     asyncio.run(
         _statements(
             postgres_url,
