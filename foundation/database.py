@@ -63,14 +63,14 @@ class Database:
 async def driver(tx: Tx) -> Driver:
     """asyncpg's own connection inside the open transaction `tx`, for COPY, cursors and arrays on hot paths.
 
-    The first statement makes SQLAlchemy begin its transaction (it does so lazily); without it the driver's statements
-    would commit one by one.
+    SQLAlchemy begins its transaction lazily, with the first statement; without one the driver's statements would commit
+    one by one.
     """
-    await tx.execute(text("SELECT 1"))
     raw = await tx.get_raw_connection()
-    connection = raw.driver_connection
-    assert connection is not None
-    return cast("Driver", connection)
+    connection = cast("Driver", raw.driver_connection)
+    if not connection.is_in_transaction():
+        await tx.execute(text("SELECT 1"))
+    return connection
 
 
 def database_is_away(error: BaseException) -> bool:

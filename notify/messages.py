@@ -26,12 +26,13 @@ _SLOT = re.compile(r"\{\{|\}\}|\{([a-z_]+)\}")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LINE_END = re.compile("\r\n|\r|\n")
 _BLANK = re.compile(r"[\r\n\t]+")
-_PLAIN_FRAGMENT = re.compile(rb"[ -<>-~]{0,72}")
+_PLAIN_FRAGMENT = re.compile(rb"(?!\.)[ -<>-~]{0,72}")
+_OPENING_DOT = re.compile(rb"(?m)^\.")
 _PLAIN_HEADER = re.compile(r"(?!.*=\?)[!-~](?:[ -~]{0,66}[!-~])?")
 # Printable ASCII without blanks, quotes, angle brackets, commas: nothing that means something in SMTP or in a header.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
-# RFC 2045 section 6.7 allows 76; one is kept for the soft break before or after a slot.
-_LINE_LENGTH = 75
+# RFC 2045 section 6.7 allows 76; one is kept for the soft break beside a slot, and two for a dot that opens a line.
+_LINE_LENGTH = 73
 _SOFT_BREAK = b"=\r\n"
 
 
@@ -157,7 +158,7 @@ class MailTemplate:
         self._pieces.append(text)
 
     def build(self, *, to: str, reference: str, slots: Mapping[str, str], date: str) -> bytes:
-        """The whole mail, CRLF line ends, no dot-stuffing. `to` is sendable; `date` is from `mail_date`."""
+        """The whole mail: CRLF line ends, no line that starts with a dot. `to` is sendable; `date` from `mail_date`."""
         headers = (
             f"{to}\r\nDate: {date}\r\nMessage-ID: <{reference}@{self._domain}>\r\n"
             f"Reply-To: {self._local}+{reference}@{self._domain}\r\n\r\n"
@@ -203,8 +204,12 @@ def _clean(body: str) -> str:
 
 
 def _quoted_printable(text: str) -> bytes:
+    """`text` encoded, to stand at the start of a line. Opening dots are encoded too, so SMTP has none to double."""
+    if not text:
+        return b""
     # body_encode wants one character for each byte.
-    return body_encode(text.encode().decode("latin-1"), _LINE_LENGTH, eol="\r\n").encode("ascii") if text else b""
+    encoded = body_encode(text.encode().decode("latin-1"), _LINE_LENGTH, eol="\r\n").encode("ascii")
+    return _OPENING_DOT.sub(b"=2E", encoded)
 
 
 def _fragment(value: str) -> bytes:

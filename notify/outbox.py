@@ -3,14 +3,19 @@
 Every statement keeps to the rule book in `delivery.py`. It knows nothing of channels' protocols.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeAlias
 
-from foundation.database import Tx, driver
+from sqlalchemy import text
+
+from foundation.database import Driver, Tx, driver
 from notify.delivery import Outcome
 from notify.messages import Message
+
+# (delivery id, attempt): what a result must carry.
+Key: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +53,6 @@ UPDATE deliveries d
 RETURNING d.id, d.attempt, d.message_id, a.value, c.name, c.number, p.not_after
 """
 
-# Statements are planned once for each connection, often while the outbox is empty, and then meet a hundred thousand
-# rows: only the plans along the indexes are right for both.
-_ALONG_INDEXES = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off"
-
-
-async def prefer_indexes(tx: Tx) -> None:
-    """For the rest of this transaction, whatever the planner believes. Comes before `claim` and `record`."""
-    await (await driver(tx)).execute(_ALONG_INDEXES)
-
-
-async def claim(tx: Tx, channel: str, count: int, lease: timedelta) -> list[Claimed]:
-    """Take up to `count` planned deliveries, most urgent first, straight into sending. Skips what others hold."""
-    rows = await (await driver(tx)).fetch(_CLAIM.format(count=count), channel, lease)
-    return [Claimed(*row) for row in rows]
-
-
 # Locked in the order of id: see `planning._OVERTAKE`. A row overtaken while it was out is not tried again. One that was
 # in doubt before ends as unknown where the result alone would claim that nothing was ever sent.
 _RECORD = """
@@ -94,14 +83,33 @@ SELECT state, count(*) FROM recorded GROUP BY state
 """
 
 
-async def record(tx: Tx, outcomes: Mapping[tuple[int, int], Outcome]) -> Counter[str]:
-    """Store what became of attempts, by (delivery id, attempt). Returns how many rows took each state.
+# Statements are planned once for each connection, often while the outbox is empty, and then meet a hundred thousand
+# rows: only the plans along the indexes are right for both.
+_ALONG_INDEXES = text(
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),"
+    " set_config('enable_sort', 'off', true)"
+)
 
-    A result whose row is no longer sending under that attempt is passed over: somebody else answers for it now.
+
+async def record_and_claim(
+    tx: Tx, done: Mapping[Key, Outcome], channel: str, count: int, lease: timedelta
+) -> tuple[Mapping[str, int], list[Claimed]]:
+    """Store what became of attempts, and take up to `count` planned deliveries, most urgent first, into sending.
+
+    Returns how many rows took each state, and what was claimed. A result whose row is no longer sending under its
+    attempt is passed over: somebody else answers for it now. Rows that others hold are not claimed.
     """
-    keys = sorted(outcomes)
-    found = [outcomes[key] for key in keys]
-    rows = await (await driver(tx)).fetch(
+    await tx.execute(_ALONG_INDEXES)
+    connection = await driver(tx)
+    states = await _record(connection, done) if done else {}
+    rows = await connection.fetch(_CLAIM.format(count=count), channel, lease) if count else []
+    return states, [Claimed(*row) for row in rows]
+
+
+async def _record(connection: Driver, done: Mapping[Key, Outcome]) -> Mapping[str, int]:
+    keys = sorted(done)
+    found = [done[key] for key in keys]
+    rows = await connection.fetch(
         _RECORD,
         [key[0] for key in keys],
         [key[1] for key in keys],
@@ -111,7 +119,7 @@ async def record(tx: Tx, outcomes: Mapping[tuple[int, int], Outcome]) -> Counter
         [one.code for one in found],
         [one.reply or None for one in found],
     )
-    return Counter({row[0]: row[1] for row in rows})
+    return {row[0]: row[1] for row in rows}
 
 
 _RENEW = """
@@ -124,8 +132,8 @@ UPDATE deliveries d
 """
 
 
-async def renew(tx: Tx, keys: Sequence[tuple[int, int]], lease: timedelta) -> None:
-    """Put off the end of the lease of what is still being sent, by (delivery id, attempt)."""
+async def renew(tx: Tx, keys: Sequence[Key], lease: timedelta) -> None:
+    """Put off the end of the lease of what is still being sent."""
     await (await driver(tx)).execute(_RENEW, [key[0] for key in keys], [key[1] for key in keys], lease)
 
 

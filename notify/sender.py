@@ -24,7 +24,6 @@ from notify.messages import Message
 _log = structlog.get_logger()
 
 T = TypeVar("T")
-_Key = tuple[int, int]
 
 
 class Sender:
@@ -61,7 +60,7 @@ class Sender:
                 lanes.create_task(self._run_lane(self._channel.lane(), stop))
 
     async def _run_lane(self, lane: Lane, stop: asyncio.Event) -> None:
-        done: dict[_Key, Outcome] = {}
+        done: dict[outbox.Key, Outcome] = {}
         try:
             while True:
                 await lane.ready(stop)
@@ -74,7 +73,7 @@ class Sender:
         finally:
             await lane.close()
 
-    async def _next_batch(self, done: Mapping[_Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
+    async def _next_batch(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
         """Record `done`, and claim. Waits while there is nothing; empty only after `stop`."""
         if batch := await self._turn(done, stop):
             return batch
@@ -86,20 +85,19 @@ class Sender:
                 await _pause(stop, self._idle_seconds)
         return []
 
-    async def _turn(self, done: Mapping[_Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
+    async def _turn(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
         """One transaction: record, then claim. Results outlive a database that is away; nothing is sent meanwhile.
 
         Should the answer to a commit get lost, the record is repeated and finds nothing left to do; what was claimed
         in it comes back when its lease ends.
         """
 
-        async def record_and_claim(tx: Tx) -> tuple[Mapping[str, int], list[Outgoing]]:
-            await outbox.prefer_indexes(tx)
-            states = await outbox.record(tx, done) if done else {}
-            batch = [] if stop.is_set() else await self._claim(tx)
-            return states, batch
+        async def work(tx: Tx) -> tuple[Mapping[str, int], list[Outgoing]]:
+            count = 0 if stop.is_set() else self._depth
+            states, claimed = await outbox.record_and_claim(tx, done, self._channel.name, count, self._lease)
+            return states, await self._with_texts(tx, claimed)
 
-        found = await self._patiently(record_and_claim, stop, insist=bool(done))
+        found = await self._patiently(work, stop, insist=bool(done))
         if found is None:
             return []
         states, batch = found
@@ -107,14 +105,11 @@ class Sender:
             metrics.record_deliveries(self._channel.name, state, number)
         return batch
 
-    async def _claim(self, tx: Tx) -> list[Outgoing]:
-        claimed = await outbox.claim(tx, self._channel.name, self._depth, self._lease)
-        missing = {one.message_id for one in claimed} - self._messages.keys()
-        if missing:
-            if len(self._messages) > 1000:
-                self._messages.clear()
-                missing = {one.message_id for one in claimed}
-            self._messages |= {message.id: message for message in await outbox.load_messages(tx, list(missing))}
+    async def _with_texts(self, tx: Tx, claimed: Sequence[outbox.Claimed]) -> list[Outgoing]:
+        wanted = {one.message_id for one in claimed}
+        if not wanted <= self._messages.keys():
+            # Few are in use at a time: one for each language of what is being sent.
+            self._messages = {message.id: message for message in await outbox.load_messages(tx, list(wanted))}
         return [
             Outgoing(
                 one.id,
@@ -127,7 +122,7 @@ class Sender:
             for one in claimed
         ]
 
-    async def _send(self, lane: Lane, batch: Sequence[Outgoing], stop: asyncio.Event) -> dict[_Key, Outcome]:
+    async def _send(self, lane: Lane, batch: Sequence[Outgoing], stop: asyncio.Event) -> dict[outbox.Key, Outcome]:
         sending = asyncio.create_task(lane.send(batch, stop))
         try:
             # A slow receiver may take its ten minutes for each message: the lease is renewed as long as it does.

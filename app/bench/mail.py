@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import uvloop
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 import notify
 from app.bench.machine import machine
@@ -40,6 +40,7 @@ BASELINE_CONNECTIONS = 10
 WORKERS = 2
 CONNECTIONS = 5
 DEPTH = 50
+_LIVE = ("planned", "sending", "deferred")
 _LEASE = timedelta(seconds=60)
 _SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])
 
@@ -178,7 +179,10 @@ async def _load_directory(url: str, recipients: int) -> None:
             recipients,
         )
         await connection.execute(
-            "INSERT INTO addresses (customer_id, channel, value) SELECT id, 'mail', 'p' || id || '@example.org' FROM customers"
+            """
+            INSERT INTO addresses (customer_id, channel, value)
+            SELECT id, 'mail', 'p' || id || '@example.org' FROM customers
+            """
         )
         await connection.execute(
             """
@@ -196,7 +200,7 @@ async def _publish(database: Database) -> None:
         notify.exposures.c.component_key == "bench"
     )
     line = "What you read here fills the mail up to the size that the baseline sends as well.\n"
-    text = (line * (BODY_BYTES // len(line) + 1))[: BODY_BYTES - 20]
+    filler = (line * (BODY_BYTES // len(line) + 1))[: BODY_BYTES - 20]
     async with database.transaction() as tx:
         await notify.enqueue(
             tx,
@@ -204,21 +208,23 @@ async def _publish(database: Database) -> None:
             topic="incident:bench",
             number=1,
             messages=[
-                notify.MessageText("mail", language, "Update 1", f"{{name}},\n{text}") for language in ("en", "nl")
+                notify.MessageText("mail", language, "Update 1", f"{{name}},\n{filler}") for language in ("en", "nl")
             ],
             audience=audience,
         )
 
 
 async def _everything_recorded(database: Database, recipients: int) -> None:
+    # One look at each partial index: counting everybody over and over would be a load of its own.
+    live = text(" UNION ALL ".join(f"(SELECT 1 FROM deliveries WHERE state = '{one}' LIMIT 1)" for one in _LIVE))
     while True:
         async with database.transaction() as tx:
-            counts = await notify.delivery_summary(tx, "bench")
-        if counts["accepted"] == recipients:
-            return
-        if not any(counts[state] for state in ("planned", "sending", "deferred")):
-            raise RuntimeError(f"Not everything was accepted: {json.dumps(counts)}")
-        await asyncio.sleep(0.05)
+            if not (await tx.execute(live)).all():
+                counts = await notify.delivery_summary(tx, "bench")
+                break
+        await asyncio.sleep(0.02)
+    if counts["accepted"] != recipients:
+        raise RuntimeError(f"Not everything was accepted: {json.dumps(counts)}")
 
 
 @asynccontextmanager

@@ -116,8 +116,8 @@ class MailLane:
         date = mail_date(datetime.now(UTC))
         sendable = [one for one in batch if is_sendable(one.address)]
         envelopes = [self._channel.envelope(one, date) for one in sendable]
-        found = dict(zip((one.id for one in sendable), await self._send(envelopes, stop), strict=False))
-        return [found.get(one.id, _untried(one)) for one in batch]
+        results = iter(await self._send(envelopes, stop))
+        return [next(results, Unsent()) if is_sendable(one.address) else Refused("unusable_address") for one in batch]
 
     async def close(self) -> None:
         self._drop()
@@ -171,10 +171,6 @@ class MailLane:
         if self._connection is not None:
             self._connection.close()
         self._connection = self._relay = None
-
-
-def _untried(one: Outgoing) -> Result:
-    return Unsent() if is_sendable(one.address) else Refused("unusable_address")
 
 
 async def _connect(relay: Relay, timeouts: Timeouts, greeting_name: str) -> Connection:
@@ -246,7 +242,7 @@ class LockstepConnection:
             at_mail = False
             await self._client.rcpt(envelope.recipient, timeout=self._timeouts.command)
         except aiosmtplib.SMTPResponseException as error:
-            refusal = before_body(_reply(error), 2, at_mail=at_mail)
+            refusal = before_body(b"%d" % max(error.code, 0), b"2", _reply(error).text, at_mail=at_mail)
             # aiosmtplib takes 250 and 251 alone for success; any other 2xx leaves the envelope in a state to clear.
             return await self._cleared(refusal or lost_before_body("unreadable_reply"), error.code)
         except (aiosmtplib.SMTPException, OSError) as error:

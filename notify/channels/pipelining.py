@@ -13,7 +13,8 @@ from notify.channels.replies import Envelope, Reply, Timeouts, after_body, befor
 
 _LONGEST_LINE = 8192
 _MOST_LINES = 100
-_LONE_DOT = b".\r\n"
+_DOT = b".\r\n"
+_RESET = b"RSET\r\n"
 
 
 class _Phase(enum.Enum):
@@ -61,7 +62,7 @@ class PipelinedConnection(asyncio.Protocol):
         self._batch, self._stop = batch, stop
         self._results, self._begun = [], 0
         self._done = self._loop.create_future()
-        self._write(self._next_opening())
+        self._transport.write(self._next_opening())
         self._await_reply(_Phase.MAIL, self._timeouts.command)
         # Looked at now and then, not set anew at each reply: a deadline may be noticed late, never early.
         self._timer = self._loop.call_later(self._timeouts.shortest, self._look_at_clock)
@@ -117,39 +118,37 @@ class PipelinedConnection(asyncio.Protocol):
         if not digits.isdigit() or digits[:1] not in b"2345":
             self._break_off("unreadable_reply", Reply(0, text))
             return
-        reply = Reply(int(digits), text)
-        match self._phase:
-            case _Phase.MAIL:
-                self._refusal = before_body(reply, 2, at_mail=True)
-                self._await_reply(_Phase.RCPT, self._timeouts.command)
-            case _Phase.RCPT:
-                self._refusal = self._refusal or before_body(reply, 2)
-                self._await_reply(_Phase.DATA, self._timeouts.data)
-            case _Phase.DATA:
-                self._answer_data(reply)
-            case _Phase.BODY:
-                self._finish(after_body(reply))
-            case _:
-                assert self._refusal is not None
-                self._finish(self._refusal)
-        if reply.code == 421:
+        phase = self._phase
+        if phase is _Phase.MAIL:
+            self._refusal = before_body(digits, b"2", text, at_mail=True)
+            self._await_reply(_Phase.RCPT, self._timeouts.command)
+        elif phase is _Phase.RCPT:
+            self._refusal = self._refusal or before_body(digits, b"2", text)
+            self._await_reply(_Phase.DATA, self._timeouts.data)
+        elif phase is _Phase.DATA:
+            self._answer_data(before_body(digits, b"3", text))
+        elif phase is _Phase.BODY:
+            self._finish(after_body(Reply(int(digits), text)))
+        elif self._refusal is not None:
+            self._finish(self._refusal)
+        if digits == b"421":
             self.slow_down = True
             self._break_off("service_closing", blamed=False)
 
-    def _answer_data(self, reply: Reply) -> None:
+    def _answer_data(self, refused_by_data: Result | None) -> None:
         """Write what the reply to DATA asks for, and the next message's opening behind it."""
-        refused_by_data = before_body(reply, 3)
         self._refusal = self._refusal or refused_by_data
         if self._refusal is None:
-            body = self._batch[len(self._results)].stuffed_body()
             self._await_reply(_Phase.BODY, self._timeouts.final_dot)
-            self._write(body + self._next_opening())
-            return
-        # 354 although no recipient was taken: RFC 2920 section 3.1 has us send an empty body. Otherwise the envelope
-        # may still stand open, and the next MAIL would be refused for that.
-        clearing = b"RSET\r\n" if refused_by_data else _LONE_DOT
-        self._await_reply(_Phase.CLEARING, self._timeouts.final_dot)
-        self._write(clearing + self._next_opening())
+            answer = (self._batch[len(self._results)].content, _DOT, self._next_opening())
+        else:
+            # 354 although no recipient was taken: RFC 2920 section 3.1 has us send an empty body. After a refusal by
+            # DATA the envelope may still stand open, and the next MAIL would be refused for that.
+            self._await_reply(_Phase.CLEARING, self._timeouts.final_dot)
+            answer = (b"", _RESET if refused_by_data else _DOT, self._next_opening())
+        # No need to wait for resume_writing: this answers a reply to DATA, and the server can have read that command
+        # only after the whole body before it.
+        self._transport.write(b"".join(answer))
 
     def _next_opening(self) -> bytes:
         """The commands of the next message, once it is decided that it is begun. Begun messages are always ended."""
@@ -204,8 +203,3 @@ class PipelinedConnection(asyncio.Protocol):
             self._break_off("no_answer_in_time")
         else:
             self._timer = self._loop.call_later(self._timeouts.shortest, self._look_at_clock)
-
-    def _write(self, data: bytes) -> None:
-        # No need to wait for resume_writing: the next write answers a reply to DATA, and the server can have read that
-        # command only after the whole body before it.
-        self._transport.write(data)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
-_DOT_AT_LINE_START = b"\n."
 LONGEST_WORDS = 400
 
 
@@ -33,7 +32,11 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One mail for one recipient. The addresses are sendable; `content` has CRLF line ends and ends with one."""
+    """One mail for one recipient. The addresses are sendable.
+
+    `content` has CRLF line ends, ends with one, and has no line that starts with a dot (see `messages.MailTemplate`),
+    so there is nothing to double (RFC 5321 section 4.5.2) and nothing that could end the mail early.
+    """
 
     return_path: str
     recipient: str
@@ -43,15 +46,6 @@ class Envelope:
     def opening(self) -> bytes:
         """The commands before the body, in one group."""
         return f"MAIL FROM:<{self.return_path}>\r\nRCPT TO:<{self.recipient}>\r\nDATA\r\n".encode("ascii")
-
-    def stuffed_body(self) -> bytes:
-        """The content as DATA carries it (RFC 5321 section 4.5.2), final dot included."""
-        content = self.content
-        if _DOT_AT_LINE_START in content:
-            content = content.replace(_DOT_AT_LINE_START, b"\n..")
-        if content.startswith(b"."):
-            content = b"." + content
-        return content + b".\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +58,27 @@ class Reply:
     @property
     def words(self) -> str:
         """The text, fit to be stored: a server is an outsider too."""
-        return _NOT_PRINTABLE.sub(" ", self.text[: 4 * LONGEST_WORDS].decode("utf-8", "replace")).strip()[
-            :LONGEST_WORDS
-        ]
+        words = self.text[: 4 * LONGEST_WORDS].decode("utf-8", "replace").strip()
+        return (words if words.isprintable() else _NOT_PRINTABLE.sub(" ", words))[:LONGEST_WORDS]
 
     @property
     def code_or_none(self) -> int | None:
         return self.code or None
 
 
-def before_body(reply: Reply, wanted: int, *, at_mail: bool = False) -> Result | None:
-    """What a reply to MAIL, RCPT or DATA makes of the message; None: go on. `wanted`: the first digit hoped for.
+def before_body(code: bytes, hoped: bytes, text: bytes, *, at_mail: bool = False) -> Result | None:
+    """What a reply to MAIL, RCPT or DATA makes of the message; None: go on. `hoped`: the first digit that means so.
 
     A refusal of our own address (MAIL) says nothing about the recipient, so it is never the end: somebody must mend
     the relay's settings, and until then nobody is crossed off.
     """
-    digit = reply.code // 100
-    if digit == wanted:
+    digit = code[:1]
+    if digit == hoped:
         return None
-    if digit == 5 and not at_mail:
+    reply = Reply(int(code), text)
+    if digit == b"5" and not at_mail:
         return Refused("refused", reply.code, reply.words)
-    return Deferred("sender_refused" if digit == 5 else "refused_for_now", reply.code, reply.words)
+    return Deferred("sender_refused" if digit == b"5" else "refused_for_now", reply.code, reply.words)
 
 
 def after_body(reply: Reply) -> Result:
