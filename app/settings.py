@@ -65,17 +65,12 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         page_name=reader.get("PAGE_NAME", str, "Stormdesk"),
         page_time_zone=reader.get("TIME_ZONE", _time_zone, "Etc/UTC"),
         mail_from=reader.get("MAIL_FROM", _mail_address, "updates@stormdesk.example"),
-        secret_keys=reader.get("SECRET_KEY", _secret_keys, None if secret_required else secrets.token_hex(32)),
+        secret_keys=reader.get("SECRET_KEY", _secret_keys, "" if secret_required else secrets.token_hex(32)),
         bind=reader.get("BIND", _bind, "127.0.0.1:8080"),
-        ops_bind=reader.get("OPS_BIND", _bind, ""),
+        ops_bind=reader.get("OPS_BIND", _bind, None),
         sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
         sender_depth=reader.get("SENDER_DEPTH", _positive, "25"),
     )
-    if secret_required and not settings.secret_keys:
-        reader.faults.append(
-            "STORMDESK_SECRET_KEY is missing: set it to a random text of 32 characters or more, the same for every "
-            "process. (`stormdesk up` makes its own.)"
-        )
     if reader.faults:
         raise SettingsError("\n".join(reader.faults))
     return settings
@@ -88,8 +83,8 @@ class _Reader:
 
     def get(self, name: str, parse: Callable[[str], T], default: str | None) -> T:
         text = self._environment.get(_PREFIX + name, "").strip() or default
-        if text is None or text == "":
-            return () if name == "SECRET_KEY" else None  # type: ignore[return-value]  # absent: the field allows it
+        if text is None:
+            return None  # type: ignore[return-value]  # absent, and the field allows it
         try:
             return parse(text)
         except ValueError as error:
@@ -134,6 +129,11 @@ def _time_zone(text: str) -> str:
 
 def _secret_keys(text: str) -> tuple[bytes, ...]:
     keys = tuple(part.strip().encode() for part in text.split(",") if part.strip())
+    if not keys:
+        raise ValueError(
+            "is missing; set it to a random text of 32 characters or more, the same for every process "
+            "(`stormdesk up` makes its own)"
+        )
     if any(len(key) < 32 for key in keys):
         raise ValueError("each key needs 32 characters or more (newest first, separated by commas)")
     return keys

@@ -1,0 +1,43 @@
+"""The web application in this process, spoken to over ASGI, on a fresh database."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx2
+
+from app.asgi import create_app
+from app.auth import create_token
+from app.settings import read_settings
+from app.wiring import Parts, make_parts
+
+
+def parts_for(database_url: str, folder: Path, **changes: object) -> Parts:
+    """The parts of a process on `database_url`, with its files under `folder`."""
+    settings = read_settings(
+        {
+            "STORMDESK_SECRET_KEY": "a signing key that only tests use",
+            "STORMDESK_DATA_DIR": str(folder),
+            "STORMDESK_PUBLIC_URL": "https://status.example.com",
+        }
+    )
+    return make_parts(replace(settings, **changes), database_url)  # type: ignore[arg-type]  # names of fields
+
+
+async def staff_token(parts: Parts, name: str = "ops") -> str:
+    """A valid API token."""
+    async with parts.database.transaction() as tx:
+        return await create_token(tx, name, now=parts.clock())
+
+
+@asynccontextmanager
+async def client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application; `address` is where its requests seem to come from."""
+    app = create_app(parts)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(address, 5000))
+    try:
+        async with httpx2.AsyncClient(transport=transport, base_url="https://status.example.com") as made:
+            yield made
+    finally:
+        await parts.database.close()

@@ -1,0 +1,64 @@
+"""The environment becomes settings, or one message that names everything wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from app.secret import own_secret
+from app.settings import Bind, SettingsError, read_settings
+
+SECRET = {"STORMDESK_SECRET_KEY": "k" * 32}
+
+
+def test_the_defaults_run_on_one_machine() -> None:
+    settings = read_settings(SECRET)
+    assert settings.database_url is None
+    assert settings.status_dir == Path("var/status")
+    assert settings.bind == Bind("127.0.0.1", 8080)
+    assert settings.ops_bind is None
+
+
+def test_every_fault_is_reported_at_once_by_name() -> None:
+    wrong = {
+        "STORMDESK_DATABASE_URL": "mysql://host/db",
+        "STORMDESK_SMTP_URL": "smtp://ok:25, http://no",
+        "STORMDESK_PUBLIC_URL": "status.example.com",
+        "STORMDESK_BIND": "8080:here",
+        "STORMDESK_SENDER_DEPTH": "0",
+        "STORMDESK_TIME_ZONE": "Mars/Olympus",
+        "STORMDESK_MAIL_FROM": "nobody",
+        "STORMDESK_SECRET_KEY": "short",
+    }
+    with pytest.raises(SettingsError) as refused:
+        read_settings(wrong)
+    assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
+        "STORMDESK_DATABASE_URL",
+        "STORMDESK_SMTP_URL",
+        "STORMDESK_PUBLIC_URL",
+        "STORMDESK_TIME_ZONE",
+        "STORMDESK_MAIL_FROM",
+        "STORMDESK_SECRET_KEY",
+        "STORMDESK_BIND",
+        "STORMDESK_SENDER_DEPTH",
+    ]
+
+
+def test_a_missing_secret_is_refused_unless_nothing_is_signed() -> None:
+    with pytest.raises(SettingsError, match="STORMDESK_SECRET_KEY: is missing"):
+        read_settings({})
+    assert read_settings({}, secret_required=False).secret_keys != read_settings({}, secret_required=False).secret_keys
+
+
+def test_several_relays_and_keys_keep_their_order() -> None:
+    settings = read_settings(
+        {"STORMDESK_SMTP_URL": "smtp://one:25, smtps://u:p@two", "STORMDESK_SECRET_KEY": f"{'n' * 32}, {'o' * 32}"}
+    )
+    assert settings.smtp_urls == ("smtp://one:25", "smtps://u:p@two")
+    assert settings.secret_keys == (b"n" * 32, b"o" * 32)
+
+
+def test_an_installation_makes_its_own_secret_once_and_for_itself_alone(tmp_path: Path) -> None:
+    made = own_secret(tmp_path / "data")
+    assert len(made) >= 32
+    assert own_secret(tmp_path / "data") == made
+    assert (tmp_path / "data/secret-key").stat().st_mode & 0o777 == 0o600
