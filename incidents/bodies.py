@@ -72,7 +72,7 @@ def read_body(raw: bytes, kind: type[T]) -> T:
     """The body as a `kind`. Raises Invalid with a fault for every field that is missing, unknown or wrong."""
     try:
         content = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid("The request is not JSON.", code="not_json") from None
     faults: list[Fault] = []
     found = _convert(content, kind, "", faults)

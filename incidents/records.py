@@ -58,7 +58,8 @@ class Update:
 async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Incident:
     """The incident with this id; with `lock` nobody else changes it until the transaction ends. Raises NotFound."""
     query = select(incidents).where(incidents.c.id == incident_id)
-    row = (await tx.execute(query.with_for_update() if lock else query)).one_or_none()
+    # FOR NO KEY UPDATE: whoever writes a draft meanwhile holds a share of the key, and need not be waited for.
+    row = (await tx.execute(query.with_for_update(key_share=True) if lock else query)).one_or_none()
     if row is None:
         raise NotFound("There is no such incident.", code="no_such_incident")
     scope = await tx.execute(

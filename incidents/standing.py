@@ -22,6 +22,7 @@ async def restate_components(
     """
     values = {"incident_id": incident_id, "update_id": update_id, "status": status, "ranks": list(STATUSES)}
     # Locked in order of key first: two incidents over the same components then wait for each other, never deadlock.
+    # NO KEY: an import holds a share of the keys it refers to for as long as it runs, and must not hold up the news.
     await tx.execute(_LOCK, {"incident_id": incident_id})
     await tx.execute(_JOURNAL, values)
     await tx.execute(_APPLY, {"update_id": update_id, "now": now})
@@ -31,7 +32,7 @@ _LOCK = text(
     AFFECTED  # noqa: S608 (both halves are ours)
     + """
 SELECT count(*) FROM (
-    SELECT 1 FROM components WHERE key IN (SELECT key FROM affected) ORDER BY key FOR UPDATE
+    SELECT 1 FROM components WHERE key IN (SELECT key FROM affected) ORDER BY key FOR NO KEY UPDATE
 ) locked
 """
 )
