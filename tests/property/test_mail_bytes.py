@@ -1,0 +1,112 @@
+"""Whatever people are called and whatever is written to them, a mail has our headers, that text, and nothing else."""
+
+import email
+import email.policy
+import re
+import unicodedata
+from datetime import UTC, datetime
+from email.message import EmailMessage
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from foundation.tokens import Tokens
+from notify.channels.replies import Envelope
+from notify.messages import MailFactory, Message, escape_slots, is_sendable, mail_date, one_line
+
+TOKENS = Tokens([b"a signing key that only tests use"])
+HEADERS = {
+    *("From", "Subject", "List-Id", "Auto-Submitted", "X-Auto-Response-Suppress", "MIME-Version", "Content-Language"),
+    *("Content-Type", "Content-Transfer-Encoding", "To", "Date", "Message-ID", "Reply-To"),
+}
+_nasty = st.sampled_from(
+    [
+        *("\r\n.\r\n", "\n.\n", "\r.\r", ".", "..", "\r\nBcc: x@example.org\r\n\r\n", "\x00", "\x0b", "\x85", "\u2028"),
+        *(
+            "=?utf-8?q?=0A?=",
+            "=0D=0A",
+            "=\r\n",
+            "= ",
+            " \t",
+            "From ",
+            "--",
+            "{name}",
+            "{{",
+            "\ud800",
+            "\u202e",
+            "🛫",
+            "é",
+        ),
+    ]
+)
+_text = st.lists(_nasty | st.text(max_size=90), max_size=8).map("".join)
+_lines = st.lists(_nasty | st.text(max_size=90) | st.just("\n"), max_size=12).map("".join)
+
+
+def _visible(text: str) -> str:
+    """What must be left of `text`: all but controls, broken surrogates, and what ends lines or turns the writing."""
+    marks = {"\u2028", "\u2029", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A))}
+    kept = ("\n", "\t")
+    return "".join(
+        one for one in text if one in kept or (unicodedata.category(one) not in ("Cc", "Cs") and one not in marks)
+    )
+
+
+def _parsed(raw: bytes) -> EmailMessage:
+    found = email.message_from_bytes(raw, policy=email.policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
+
+
+@given(subject=_text, body=_lines, name=_text, sender_name=_text, topic=_text, language=_text)
+def test_nothing_breaks_out_of_its_place(  # noqa: PLR0917 (hypothesis passes by name)
+    subject: str, body: str, name: str, sender_name: str, topic: str, language: str
+) -> None:
+    factory = MailFactory("updates@example.com", TOKENS, sender_name=sender_name)
+    template = factory.template(Message(1, topic, language, subject, escape_slots(body) + "|{name}|"))
+    raw = template.build(
+        to="zoe@example.org",
+        reference=factory.reference(1),
+        slots={"name": name},
+        date=mail_date(datetime(2026, 2, 8, tzinfo=UTC)),
+    )
+    mail = _parsed(raw)
+    assert set(mail.keys()) == HEADERS
+    assert len(mail.keys()) == len(HEADERS)
+    assert not mail.defects
+    assert mail["To"] == "zoe@example.org"
+    assert mail["From"].addresses[0].addr_spec == "updates@example.com"
+    assert _spaced(mail["Subject"]) == _spaced(one_line(subject))
+    text = _visible(re.sub("\r\n|\r", "\n", body))
+    assert mail.get_content().replace("\r\n", "\n") == f"{text}|{one_line(name)}|\n"
+
+
+@given(body=_lines, name=_text)
+def test_no_line_of_a_mail_can_end_it_or_be_too_long_for_smtp(body: str, name: str) -> None:
+    factory = MailFactory("updates@example.com", TOKENS)
+    template = factory.template(
+        Message(1, "incident:a", "en", "News", escape_slots(body) + "{name}" + escape_slots(body))
+    )
+    raw = template.build(to="a@b.org", reference="1-x", slots={"name": name}, date="Sun, 08 Feb 2026 14:10:00 +0000")
+    content = Envelope("x@example.com", "a@b.org", raw).content
+    lines = content.split(b"\r\n")
+    assert lines.pop() == b""
+    assert all(len(line) <= 76 or line.startswith(b"Reply-To") for line in lines)
+    assert not any(line.startswith(b".") for line in lines)
+    assert re.fullmatch(rb"[\t\r\n\x20-\x7e]*", content)
+    assert b"\r" not in content.replace(b"\r\n", b"")
+    assert b"\n" not in content.replace(b"\r\n", b"")
+
+
+@given(_text)
+def test_only_plain_addresses_reach_a_command(address: str) -> None:
+    if is_sendable(address):
+        opening = Envelope("x@example.com", address, b"").opening
+        assert opening.count(b"\r\n") == 3
+        assert opening.count(b">") == 2
+        assert opening.isascii()
+
+
+def _spaced(text: str) -> str:
+    # A parser may fold runs of blanks where a header was folded; the words must be the same.
+    return " ".join(str(text).split())

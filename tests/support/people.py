@@ -1,0 +1,96 @@
+"""Fills the directory with people by the thousand, straight into its tables, and plans dispatches to them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, select
+
+from foundation.database import Database, Tx, driver
+from notify import MessageText, enqueue, exposures
+
+COMPONENT = "DL 1117"
+
+
+async def people(database: Database, count: int) -> None:
+    """`count` customers, C1 and on, each with a mail address and an exposure to `COMPONENT`; odd ones read English."""
+    async with database.transaction() as tx:
+        connection = await driver(tx)
+        await connection.execute("INSERT INTO components (key, name) VALUES ($1, $1)", COMPONENT)
+        await connection.execute(
+            """
+            INSERT INTO customers (number, name, name_key, language, time_zone)
+            SELECT 'C' || n, 'Zoë ' || n, 'zoe' || n, CASE n % 2 WHEN 0 THEN 'nl' ELSE 'en' END, 'UTC'
+              FROM generate_series(1, $1::integer) n
+            """,
+            count,
+        )
+        await connection.execute(
+            """
+            INSERT INTO addresses (customer_id, channel, value)
+            SELECT id, 'mail', 'p' || substr(number, 2) || '@example.org' FROM customers
+            """
+        )
+        await connection.execute(
+            """
+            INSERT INTO exposures (customer_id, component_key, needed_at)
+            SELECT id, $1, now() + make_interval(secs => id) FROM customers
+            """,
+            COMPONENT,
+        )
+
+
+async def person(
+    tx: Tx, number: str, *addresses: str, language: str = "en", consent: bool = True, suppressed: str | None = None
+) -> int:
+    """One customer with these mail addresses, all of one consent and health; their id. No exposure."""
+    connection = await driver(tx)
+    found: int = await connection.fetchval(
+        "INSERT INTO customers (number, name, name_key, language, time_zone) "
+        "VALUES ($1, $1, $1, $2, 'UTC') RETURNING id",
+        number,
+        language,
+    )
+    for address in addresses:
+        await connection.execute(
+            "INSERT INTO addresses (customer_id, channel, value, consent, health, suppressed_because) "
+            "VALUES ($1, 'mail', $2, $3, $4, $5)",
+            found,
+            address,
+            consent,
+            "suppressed" if suppressed else "usable",
+            suppressed,
+        )
+    return found
+
+
+def everyone() -> Select[Any]:
+    """The audience of all who have an exposure."""
+    soonest = func.min(exposures.c.needed_at).label("needed_at")
+    return select(exposures.c.customer_id, soonest).group_by(exposures.c.customer_id)
+
+
+async def publish(
+    database: Database,
+    number: int = 1,
+    *,
+    audience: Select[Any] | None = None,
+    topic: str = "incident:test",
+    languages: Sequence[str] = ("en", "nl"),
+    body: str = "Dear {name}, there is news.\n",
+    not_after: datetime | None = None,
+) -> str:
+    """Enqueue update `number` and commit; its key."""
+    key = f"{topic}:{number}"
+    async with database.transaction() as tx:
+        planned = await enqueue(
+            tx,
+            key=key,
+            topic=topic,
+            number=number,
+            messages=[MessageText("mail", language, f"Update {number}", body) for language in languages],
+            audience=everyone() if audience is None else audience,
+            not_after=not_after,
+        )
+    assert planned
+    return key

@@ -1,0 +1,233 @@
+"""Mail servers for tests: Postfix's smtp-sink, and one of our own that misbehaves exactly as asked."""
+
+import asyncio
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+_SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+SMTP_SINK = shutil.which("smtp-sink", path=_SBIN)
+
+needs_smtp_sink = pytest.mark.skipif(
+    SMTP_SINK is None, reason="smtp-sink is not installed (Debian: apt-get install postfix)"
+)
+
+
+@contextmanager
+def smtp_sink(*options: str, dump: Path | None = None) -> Iterator[int]:
+    """Run smtp-sink with `options`; yields its port. `dump`: a file that gets every mail it took."""
+    assert SMTP_SINK is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [SMTP_SINK, *options]
+    if dump is not None:
+        dump.parent.chmod(0o777)
+        command += ["-D", str(dump)]
+    if os.geteuid() == 0:
+        command += ["-u", "nobody"]
+    process = subprocess.Popen([*command, f"127.0.0.1:{port}", "256"])
+    try:
+        _wait_until_listening(port)
+        yield port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def copies(dump: Path) -> Counter[str]:
+    """How often each Message-ID stands in a dump of smtp-sink."""
+    return (
+        Counter(re.findall(r"(?m)^Message-ID: <(.+)>$", dump.read_text(encoding="ascii")))
+        if dump.exists()
+        else Counter()
+    )
+
+
+def _wait_until_listening(port: int) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "smtp-sink did not start"
+            time.sleep(0.01)
+        else:
+            return
+
+
+class MoodyRelay:
+    """An SMTP server whose answer depends on the recipient's local part, up to a digit or a plus: see `_MOODS`.
+
+    `mails`: every content it took, by recipient. `connections`: how many it accepted.
+    """
+
+    def __init__(
+        self, *, pipelining: bool = True, tls: ssl.SSLContext | None = None, greeting: str = "220 moody"
+    ) -> None:
+        self.mails: dict[str, list[bytes]] = {}
+        self.connections = 0
+        self.commands: list[str] = []
+        self._pipelining = pipelining
+        self._tls = tls
+        self._greeting = greeting
+
+    @asynccontextmanager
+    async def running(self, port: int = 0) -> AsyncIterator[int]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            await _Conversation(self, reader, writer, pipelining=self._pipelining, tls=self._tls).hold(self._greeting)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+
+_MOODS: dict[str, tuple[str, str]] = {
+    "busy": ("RCPT", "450 4.2.1 mailbox busy"),
+    "full": ("RCPT", "452 4.2.2 mailbox full"),
+    "nobody": ("RCPT", "550 5.1.1 no such user"),
+    "other2xx": ("RCPT", "251 2.1.5 will forward"),
+    "sender550": ("MAIL", "550 5.7.1 sender refused"),
+    "closing": ("RCPT", "421 4.3.2 closing"),
+    "nodata": ("DATA", "451 4.3.0 not now"),
+    "neverdata": ("DATA", "554 5.7.0 no"),
+    "dot451": (".", "451 4.3.0 not now"),
+    "dot552": (".", "552 5.3.4 too much"),
+    "dot421": (".", "421 4.3.2 closing"),
+    "dot251": (".", "251 2.0.0 taken all the same"),
+    "dot354": (".", "354 what?"),
+    "multiline": (".", "250-2.0.0 first\r\n250 2.0.0 second"),
+    "garbage": (".", "well, thanks"),
+    "garbagercpt": ("RCPT", "well, thanks"),
+    "hang": (".", "hang"),
+    "hangdata": ("DATA", "hang"),
+    "drop": ("body", "close"),
+    "dropdot": (".", "close"),
+    "droprcpt": ("RCPT", "close"),
+}
+
+
+class _Conversation:
+    def __init__(
+        self,
+        relay: MoodyRelay,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        *,
+        pipelining: bool,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self._relay, self._reader, self._writer = relay, reader, writer
+        self._pipelining, self._tls = pipelining, tls
+        self._sender = self._recipient = ""
+        self._opened = self._accepted = False
+
+    async def hold(self, greeting: str) -> None:
+        await self._say(greeting)
+        while line := (await self._reader.readline()).decode("ascii").rstrip("\r\n"):
+            verb = line.split(" ")[0].upper()
+            self._relay.commands.append(verb)
+            answer: Callable[[str], object] = getattr(self, f"_{verb.lower()}")
+            await answer(line)  # type: ignore[misc]
+
+    async def _say(self, reply: str) -> None:
+        if reply == "hang":
+            await self._reader.read()
+        elif reply == "close":
+            self._writer.transport.abort()
+            raise ConnectionAbortedError
+        else:
+            self._writer.write(reply.encode() + b"\r\n")
+            await self._writer.drain()
+            if reply.startswith("421"):
+                self._writer.close()
+                raise ConnectionAbortedError
+
+    def _mood(self, moment: str, otherwise: str) -> str:
+        moment_of, reply = _MOODS.get(re.split(r"[0-9]*@|\+", self._recipient)[0], ("", ""))
+        return reply if moment_of == moment else otherwise
+
+    async def _ehlo(self, _: str) -> None:
+        offers = ["PIPELINING"] * self._pipelining + ["STARTTLS"] * (self._tls is not None) + ["SIZE"]
+        await self._say("\r\n".join(["250-moody", *(f"250-{one}" for one in offers[:-1]), f"250 {offers[-1]}"]))
+
+    async def _starttls(self, _: str) -> None:
+        assert self._tls is not None
+        await self._say("220 go ahead")
+        await self._writer.start_tls(self._tls)
+        self._tls = None
+
+    async def _mail(self, line: str) -> None:
+        if self._opened:
+            await self._say("503 nested MAIL")
+            return
+        self._opened, self._accepted = True, False
+        # The next line is needed to know the mood; both pipelining and lockstep clients get one reply for each.
+        self._sender = line
+        self._recipient = ""
+        if "sender550" in line:
+            self._opened = False
+            await self._say(_MOODS["sender550"][1])
+            return
+        await self._say("250 2.1.0 sender ok")
+
+    async def _rcpt(self, line: str) -> None:
+        self._recipient = line[line.index("<") + 1 : -1]
+        if not self._opened:
+            await self._say("503 MAIL first")
+            return
+        reply = self._mood("RCPT", "250 2.1.5 ok")
+        self._accepted = reply[0] == "2"
+        await self._say(reply)
+
+    async def _data(self, _: str) -> None:
+        lenient = self._recipient.startswith("busy")  # says 354 though it took no recipient, as RFC 2920 foresees
+        if not self._accepted and not (lenient and self._opened):
+            await self._say("503 no recipients")
+            return
+        reply = self._mood("DATA", "354 go on")
+        await self._say(reply)
+        if reply.startswith("354"):
+            await self._body()
+
+    async def _body(self) -> None:
+        lines = []
+        while (line := await self._reader.readuntil(b"\r\n")) != b".\r\n":
+            assert b"\n" not in line[:-2]
+            assert b"\r" not in line[:-2]
+            assert len(line) <= 1000
+            lines.append(line.removeprefix(b"."))
+            if self._mood("body", "") == "close":
+                await self._say("close")
+        self._opened = False
+        if self._accepted:
+            self._relay.mails.setdefault(self._recipient, []).append(b"".join(lines))
+        else:
+            assert not lines, "a body although no recipient was taken"
+        await self._say(self._mood(".", "250 2.0.0 queued as 1A2B") if self._accepted else "554 no recipients")
+
+    async def _rset(self, _: str) -> None:
+        self._opened = self._accepted = False
+        await self._say("250 2.0.0 forgotten")
+
+    async def _quit(self, _: str) -> None:
+        await self._say("221 bye")
+        raise ConnectionAbortedError
