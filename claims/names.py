@@ -26,7 +26,7 @@ def agreement(said: str, known: str) -> Agreement:
     if sorted(ours) == sorted(theirs):
         return Agreement.SAME if ours else Agreement.NONE
     shorter, longer = sorted((theirs, ours), key=len)
-    if len(shorter) > 1 and _all_agree(shorter, longer):
+    if sum(word not in PARTICLES for word in shorter) > 1 and _all_agree(shorter, longer):
         return Agreement.LIKELY
     if any(_alike(one, other) for one in theirs if len(one) > 1 and one not in PARTICLES for other in ours):
         return Agreement.PART

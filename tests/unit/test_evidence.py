@@ -1,0 +1,61 @@
+"""What somebody typed becomes clues, whatever its spelling."""
+
+import pytest
+
+from claims.evidence import clues_in, evidence_of
+from claims.identity import Known
+from claims.submissions import Submission
+
+
+@pytest.mark.parametrize(
+    ("typed", "surname"),
+    [
+        ("Jan de Vries", "vries"),
+        ("VRIES, Jan de", "vries"),
+        ("de Vries", "vries"),
+        ("Zoë Müller", "muller"),
+        ("van der", ""),
+        ("", ""),
+        ("\0\x1b", ""),
+    ],
+)
+def test_the_surname_is_found(typed: str, surname: str) -> None:
+    assert clues_in(Submission(name=typed)).surname == surname
+
+
+@pytest.mark.parametrize("typed", ["ab 12-cd", "AB12CD", " ab12cd\t", "(AB12CD)"])
+def test_a_reference_is_one_however_typed(typed: str) -> None:
+    assert clues_in(Submission(reference=typed)).references == ("AB12CD",)
+
+
+def test_several_references_in_one_field_are_several_clues() -> None:
+    assert {"ABC123", "DEF456"} <= set(clues_in(Submission(reference="ABC123 / DEF456")).references)
+
+
+def test_two_mail_addresses_in_one_field_are_two_clues() -> None:
+    assert clues_in(Submission(email="Jan@Example.org; piet@example.org")).mails == (
+        "jan@example.org",
+        "piet@example.org",
+    )
+
+
+def test_what_cannot_be_read_is_left_out() -> None:
+    clues = clues_in(Submission(email="none", phone="no", reference="-", customer_number="?"))
+    assert (clues.mails, clues.phones, clues.references, clues.numbers) == ((), (), (), ())
+
+
+def test_a_number_without_its_country_is_read_in_every_country() -> None:
+    clues = clues_in(Submission(phone="06 1234 5678", language="en"))
+    assert {"+31612345678", "+33612345678"} <= set(clues.phones)
+
+
+def test_readings_of_one_number_are_one_clue_that_fits_whoever_has_any() -> None:
+    clues = clues_in(Submission(phone="0612345678"))
+    fits = {("phone", "+31612345678"): [Known(1, "a")], ("phone", "+33612345678"): [Known(2, "b")]}
+    (everyone,) = evidence_of(clues, fits).fits["phone"].values()
+    assert set(everyone) == {Known(1, "a"), Known(2, "b")}
+
+
+def test_a_number_nobody_has_is_read_once_and_plausibly() -> None:
+    dutch = clues_in(Submission(phone="0612345678", language="nl"))
+    assert evidence_of(dutch, {}).fits["phone"] == {"+31612345678": ()}

@@ -1,0 +1,125 @@
+"""The rules of who wrote, a sentence each."""
+
+from collections.abc import Mapping, Sequence
+
+from claims.identity import Evidence, Group, Key, Kind, Known, decide, groups
+
+ANNA, BEN, CLARA = Known(1, "anna jansen"), Known(2, "ben jansen"), Known(3, "clara de vries")
+
+
+def evidence(name: str = "", **fits: Mapping[str, Sequence[Known]]) -> Evidence:
+    kinds: dict[Kind, Mapping[str, Sequence[Known]]] = {
+        kind: fits[kind] for kind in ("customer_number", "reference", "mail", "phone") if kind in fits
+    }
+    return Evidence(name, name.rpartition(" ")[2], kinds)
+
+
+def decided(found: Evidence) -> tuple[int | None, str | None]:
+    decision = decide(found)
+    return decision.customer_id, decision.because
+
+
+def test_a_customer_number_is_enough() -> None:
+    assert decided(evidence(customer_number={"N1": [ANNA]})) == (1, "customer_number")
+
+
+def test_a_reference_needs_the_name_of_somebody_on_it() -> None:
+    assert decided(evidence("anna jansen", reference={"R1": [ANNA]})) == (1, "reference")
+    assert decided(evidence("kim kok", reference={"R1": [ANNA]})) == (None, None)
+
+
+def test_a_reference_that_only_one_customer_has_needs_no_name_when_none_is_given() -> None:
+    assert decided(evidence(reference={"R1": [ANNA]})) == (1, "reference")
+
+
+def test_the_name_chooses_among_those_who_share_a_booking() -> None:
+    assert decided(evidence("b jansen", reference={"R1": [ANNA, BEN]})) == (2, "reference")
+
+
+def test_a_name_that_fits_several_chooses_nobody() -> None:
+    assert decided(evidence("jansen", reference={"R1": [ANNA, BEN]})) == (None, None)
+
+
+def test_a_weaker_clue_decides_where_a_stronger_one_fits_several() -> None:
+    found = evidence("jansen", reference={"R1": [ANNA, BEN]}, mail={"b@x": [BEN]})
+    assert decided(found) == (2, "mail")
+
+
+def test_the_stronger_clue_wins_when_clues_disagree() -> None:
+    assert decided(evidence(customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]})) == (1, "customer_number")
+
+
+def test_a_number_that_the_name_contradicts_gives_way_to_a_clue_that_agrees_with_it() -> None:
+    found = evidence("clara de vries", customer_number={"N1": [ANNA]}, mail={"c@x": [CLARA]})
+    assert decided(found) == (3, "mail")
+
+
+def test_a_number_or_mail_of_one_customer_holds_whatever_the_name_when_nothing_else_speaks() -> None:
+    assert decided(evidence("kim kok", customer_number={"N1": [ANNA]})) == (1, "customer_number")
+    assert decided(evidence("kim kok", mail={"a@x": [ANNA]})) == (1, "mail")
+
+
+def test_a_mail_that_several_share_decides_nothing_without_a_name() -> None:
+    assert decided(evidence(mail={"f@x": [ANNA, CLARA]})) == (None, None)
+
+
+def test_a_mail_nobody_has_is_a_key_and_also_one_with_the_name() -> None:
+    keys = decide(evidence("kim kok", mail={"p@home": []})).keys
+    assert set(keys) == {Key("mail", "p@home"), Key("mail+name", "p@home kim kok")}
+
+
+def test_a_mail_that_several_customers_share_is_a_key_with_the_name_only() -> None:
+    assert decide(evidence("kim kok", mail={"f@x": [ANNA, BEN]})).keys == (Key("mail+name", "f@x kim kok"),)
+
+
+def test_what_points_at_one_customer_is_no_key() -> None:
+    assert decide(evidence("anna jansen", mail={"a@x": [ANNA]}, reference={"R1": [ANNA]})).keys == ()
+
+
+def test_a_number_nobody_has_is_a_key_only_with_a_surname() -> None:
+    assert decide(evidence(customer_number={"N9": []})).keys == ()
+    assert Key("customer_number", "N9 kok") in decide(evidence("kim kok", customer_number={"N9": []})).keys
+
+
+MAIL, PHONE = Key("mail", "p@home"), Key("phone", "+31612345678")
+
+
+def one(found: list[Group]) -> Group:
+    (group,) = found
+    return group
+
+
+def test_contacts_that_share_a_key_are_one_person() -> None:
+    group = one(groups({1: [MAIL], 2: [MAIL, PHONE], 3: [PHONE]}, {}, {}))
+    assert (group.customer_id, group.contacts) == (None, (1, 2, 3))
+    assert group.via == {1: MAIL, 2: MAIL, 3: PHONE}
+
+
+def test_contacts_without_keys_stay_alone() -> None:
+    assert sorted(group.contacts for group in groups({1: [], 2: []}, {}, {})) == [(1,), (2,)]
+
+
+def test_a_key_that_one_customer_uses_brings_its_other_users_to_that_customer() -> None:
+    group = one(groups({1: [MAIL], 2: [MAIL]}, {MAIL: {7}}, {}))
+    assert (group.customer_id, group.via) == (7, {1: MAIL, 2: MAIL})
+
+
+def test_a_key_that_two_customers_use_joins_nobody() -> None:
+    found = groups({1: [MAIL], 2: [MAIL]}, {MAIL: {7, 8}}, {})
+    assert [(group.customer_id, group.contacts) for group in found] == [(None, (1,)), (None, (2,))]
+
+
+def test_where_a_key_is_shared_the_key_with_the_name_still_joins() -> None:
+    named = Key("mail+name", "p@home kim kok")
+    group = one(groups({1: [MAIL, named]}, {MAIL: {7, 8}, named: {7}}, {}))
+    assert (group.customer_id, group.via) == (7, {1: named})
+
+
+def test_a_key_used_under_many_surnames_joins_nobody() -> None:
+    found = groups({1: [MAIL], 2: [MAIL]}, {}, {MAIL: {"a", "b", "c", "d"}})
+    assert len(found) == 2
+
+
+def test_contacts_between_two_customers_belong_to_neither() -> None:
+    group = one(groups({1: [MAIL, PHONE]}, {MAIL: {7}, PHONE: {8}}, {}))
+    assert (group.customer_id, group.contacts) == (None, (1,))
