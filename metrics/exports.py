@@ -6,7 +6,7 @@ Texts are written by the server, so a million rows cost this process little. It 
 import asyncio
 import re
 from collections.abc import AsyncGenerator
-from contextlib import suppress
+from contextlib import aclosing
 from typing import Any
 
 from sqlalchemy import ColumnElement, DateTime, Select, Text, case, func, literal_column, select
@@ -33,12 +33,12 @@ def export(
     incident: str | None = None,
     format: str = "csv",  # noqa: A002 (the option's own name)
 ) -> AsyncGenerator[bytes]:
-    """The rows of `name` (a key of `EXPORTS`), of one `incident` or of all, as chunks of bytes.
+    """The rows of `name` (a key of `EXPORTS`), of one `incident` or of all, as chunks of bytes, in no order.
 
     `csv` follows RFC 4180 with a header; a text that a spreadsheet would run gets an apostrophe in front, and line
     breaks in a text become spaces. `ndjson` has one object a line with texts as they are. Times are ISO 8601 in UTC
-    with Z. `tx` should be a snapshot; it serves this export alone until the last chunk. What cannot be exported is
-    refused at once: `NotFound` for a name, `Invalid` for a format or an incident id.
+    with Z. `tx` should be a snapshot; it serves this export alone until the last chunk; closing the generator before
+    that ends it. What cannot be exported is refused at once: `NotFound` for a name, `Invalid` for a format or an id.
     """
     if name not in EXPORTS:
         raise NotFound(
@@ -54,8 +54,9 @@ def export(
 async def _csv(tx: Tx, name: str, incident: str | None) -> AsyncGenerator[bytes]:
     facts = EXPORTS[name]
     rows = _of(incident, name, select(*(_cell(one).label(one.name) for one in facts.c)))
-    async for chunk in _copied(await driver(tx), rows, format="csv", header=True):
-        yield bytes(chunk).replace(b"\n", b"\r\n")
+    async with aclosing(_copied(tx, rows, format="csv", header=True)) as chunks:
+        async for chunk in chunks:
+            yield chunk.replace(b"\n", b"\r\n")
 
 
 async def _ndjson(tx: Tx, name: str, incident: str | None) -> AsyncGenerator[bytes]:
@@ -63,8 +64,9 @@ async def _ndjson(tx: Tx, name: str, incident: str | None) -> AsyncGenerator[byt
     fact = _of(incident, name, select(*(_plain(one).label(one.name) for one in facts.c))).subquery("fact")
     rows = select(func.row_to_json(literal_column("fact"))).select_from(fact)
     # JSON holds no raw control characters, so with these as quote and delimiter COPY writes it untouched.
-    async for chunk in _copied(await driver(tx), rows, format="csv", delimiter="\x01", quote="\x02"):
-        yield bytes(chunk)
+    async with aclosing(_copied(tx, rows, format="csv", delimiter="\x01", quote="\x02")) as chunks:
+        async for chunk in chunks:
+            yield chunk
 
 
 def _of(incident: str | None, name: str, rows: Select[Any]) -> Select[Any]:
@@ -84,8 +86,9 @@ def _cell(one: ColumnElement[Any]) -> ColumnElement[Any]:
     return case((one.regexp_match(_FORMULA), func.concat("'", line)), else_=line)
 
 
-async def _copied(connection: Driver, rows: Select[Any], **options: Any) -> AsyncGenerator[bytes]:
+async def _copied(tx: Tx, rows: Select[Any], **options: Any) -> AsyncGenerator[bytes]:
     """The output of COPY, pulled: it runs beside us and waits while `_CHUNKS_AHEAD` chunks are not taken."""
+    connection = await driver(tx)
     query = str(rows.compile(dialect=_POSTGRESQL, compile_kwargs={"literal_binds": True})).replace("%%", "%")
     chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_AHEAD)
 
@@ -100,9 +103,18 @@ async def _copied(connection: Driver, rows: Select[Any], **options: Any) -> Asyn
     copying = asyncio.create_task(copy())
     try:
         while (chunk := await chunks.get()) is not None:
-            yield chunk
+            yield bytes(chunk)
         await copying
     finally:
-        copying.cancel()
-        with suppress(asyncio.CancelledError):
-            await copying
+        if not copying.done():
+            await _abandon(tx, connection, copying)
+
+
+async def _abandon(tx: Tx, connection: Driver, copying: asyncio.Task[None]) -> None:
+    # The reader left. A COPY broken off leaves the driver waiting for a server that goes on writing, so the connection
+    # is no use to anybody; the pool makes another.
+    connection.terminate()
+    copying.cancel()
+    await asyncio.wait([copying])
+    await tx.invalidate()
+    await tx.rollback()

@@ -1,6 +1,7 @@
 """Routes of metrics: exports for staff, and the page that Prometheus reads (where it is mounted is `app`'s choice)."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 
 from starlette.authentication import requires
 from starlette.requests import Request
@@ -41,8 +42,8 @@ def exposition_page(database: Database) -> Callable[[Request], Awaitable[Respons
 
 async def _streamed(database: Database, name: str, **options: str | None) -> AsyncGenerator[bytes]:
     incident, chosen = options["incident"], options["format"] or "csv"
-    async with database.snapshot() as tx:
-        async for chunk in export(tx, name, incident=incident, format=chosen):
+    async with database.snapshot() as tx, aclosing(export(tx, name, incident=incident, format=chosen)) as chunks:
+        async for chunk in chunks:
             yield chunk
 
 

@@ -149,5 +149,5 @@ def _number(raw: bytes, header: Header) -> str | None:
     """The customer number of a line we cannot load, as well as it can be read."""
     fields = raw.decode(errors="replace").split(header.delimiter)
     number = fields[header.places[0]].strip().strip('"').strip() if len(fields) > header.places[0] else ""
-    usable = 0 < len(number) <= 100 and "�" not in number and _CONTROL.search(number) is None
+    usable = 0 < len(number) <= 60 and "�" not in number and _CONTROL.search(number) is None
     return unicodedata.normalize("NFC", number) if usable else None

@@ -26,7 +26,7 @@ COLUMNS = (
     "needed_at",
 )
 
-_LONGEST = {"customer_number": 100, "name": 200, "component": 200, "reference": 100}
+_LONGEST = {"customer_number": 60, "name": 200, "component": 200, "reference": 100}
 _YEARS = range(1970, 2200)
 
 
@@ -60,7 +60,7 @@ def check_row(texts: Sequence[str]) -> CustomerRow:
     if not (number and name and component):
         empty = "customer_number" if not number else "name" if not name else "component"
         raise BadRow(f"{empty} is empty")
-    if len(number) > 100 or len(name) > 200 or len(component) > 200 or len(reference) > 100:
+    if len(number) > 60 or len(name) > 200 or len(component) > 200 or len(reference) > 100:
         raise BadRow(_too_long(customer_number=number, name=name, component=component, reference=reference))
     language = _language(language)
     regions = _regions(time_zone)

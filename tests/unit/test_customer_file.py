@@ -94,7 +94,7 @@ def test_a_customer_may_have_no_address_and_no_reference() -> None:
         (a_line(customer_number=" "), "customer_number is empty"),
         (a_line(name=""), "name is empty"),
         (a_line(component=""), "component is empty"),
-        (a_line(customer_number="9" * 101), "customer_number is longer than 100 characters"),
+        (a_line(customer_number="9" * 61), "customer_number is longer than 60 characters"),
         (a_line(reference="R" * 101), "reference is longer than 100 characters"),
         (a_line(email="anna"), "email: This is not a mail address"),
         (a_line(phone="none"), "phone: This is not a phone number"),
