@@ -215,8 +215,8 @@ _COMMANDS: dict[bytes, Callable[[Session, bytes], bytes]] = {
 }
 
 
-async def serve(folder: Path, port: int = 0, *, host: str = "127.0.0.1", every: float = 0.5) -> None:
-    """Receive on `port` (0: any free one) until SIGTERM; rewrite `folder`/counts.json every half second.
+async def serve(folder: Path, port: int = 0, *, host: str = "127.0.0.1", every: float = 0.1) -> None:
+    """Receive on `port` (0: any free one) until SIGTERM; rewrite `folder`/counts.json ten times a second.
 
     Prints the port as its only line, once it listens.
     """

@@ -1,0 +1,97 @@
+"""Reads how the demo stands, from the outside: the database, the mailbox's own counts, the receipts given.
+
+It asks cheaply, because what it measures shares two cores with it. It knows nothing of the story.
+"""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from app.demo.posting import Posting
+from app.demo.screen import Figures
+from app.demo.verdict import Case
+from foundation.database import Database, driver
+
+# Any planned row tells: within a topic the newest update supersedes what is left of the older ones.
+_NOW = """
+SELECT (SELECT extract(epoch FROM now() - created_at) FROM deliveries WHERE state = 'planned' LIMIT 1),
+       (SELECT count(*) FROM contacts WHERE state = 'received'),
+       (SELECT count(*) FROM cases WHERE merged_into IS NULL),
+       EXISTS (SELECT FROM deliveries WHERE state = 'planned')
+           OR EXISTS (SELECT FROM deliveries WHERE state = 'sending')
+           OR EXISTS (SELECT FROM deliveries WHERE state = 'deferred')
+"""
+
+
+class Gauges:
+    """Reads the figures. `posting` is None until the storm begins."""
+
+    def __init__(self, database: Database, mail: Path) -> None:
+        self._database = database
+        self._mail = mail
+        self._earlier: list[tuple[float, int, int]] = []
+        self.posting: Posting | None = None
+        self.planned = 0
+        self.mail_open = False
+        self.unplaced = 0
+
+    async def read(self) -> Figures:
+        """How things stand now; rates are over the last two seconds or so."""
+        async with self._database.transaction() as tx:
+            oldest, unplaced, cases, self.mail_open = (await (await driver(tx)).fetchrow(_NOW)) or (None, 0, 0, False)
+        self.unplaced = unplaced
+        sent = int(self.mailbox().get("messages", 0))
+        contacts = len(self.posting.receipts) if self.posting is not None else 0
+        self._earlier = [*self._earlier[-5:], (time.monotonic(), sent, contacts)]
+        (then, sent_then, contacts_then), (now, *_) = self._earlier[0], self._earlier[-1]
+        seconds = max(now - then, 0.001)
+        return Figures(
+            sent=sent,
+            planned=self.planned,
+            rate=(sent - sent_then) / seconds,
+            oldest=float(oldest or 0),
+            contacts=contacts,
+            contact_rate=(contacts - contacts_then) / seconds,
+            unplaced=unplaced,
+            cases=cases,
+        )
+
+    def mailbox(self) -> dict[str, Any]:
+        """What the mailbox has counted so far (it writes this down twice a second)."""
+        try:
+            found: dict[str, Any] = json.loads((self._mail / "counts.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return found
+
+    async def mailbox_at_rest(self) -> dict[str, Any]:
+        """The mailbox's counts, written down after the last mail came."""
+        await asyncio.sleep(1.0)
+        return {"messages": 0, "distinct": 0, **self.mailbox()}
+
+    async def seconds_to_last_delivery(self) -> float:
+        """The longest it took from an update's publication until the last of its mails was out of our hands."""
+        async with self._database.snapshot() as tx:
+            found = await (await driver(tx)).fetchval(
+                """
+                SELECT extract(epoch FROM max(took)) FROM (
+                    SELECT max(final_at) FILTER (WHERE state <> 'superseded') - min(created_at) AS took
+                      FROM deliveries GROUP BY dispatch_id
+                ) dispatched
+                """
+            )
+        return float(found or 0)
+
+    async def placed(self) -> tuple[list[tuple[str, int | None]], list[Case]]:
+        """Every contact with its case, and every case, as stored."""
+        async with self._database.snapshot() as tx:
+            connection = await driver(tx)
+            contacts = await connection.fetch("SELECT receipt, case_id FROM contacts")
+            cases = await connection.fetch(
+                """
+                SELECT s.id, c.number, s.merged_into FROM cases s LEFT JOIN customers c ON c.id = s.customer_id
+                """
+            )
+        return [(row[0], row[1]) for row in contacts], [Case(*row) for row in cases]

@@ -1,0 +1,166 @@
+"""Sets the demo up: a folder, a fresh database, the flights, and the processes on ports of their own.
+
+Everything is local and made anew each time; nothing of an installation is read but where to keep data and listen.
+"""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from app.demo.flights import flights
+from app.demo.http_client import Connection
+from app.demo.processes import Processes, free_port
+from app.demo.story import PAGE_NAME
+from app.migrations import migrate
+from app.postgres import embedded_postgres
+from foundation.database import Database
+from incidents import Component, Party, define_components, define_parties
+
+_DATABASE = "demo"
+_START_SECONDS = 60
+WORKERS = 2
+
+# What somebody may want to vary in a demo; the rest of an installation's settings has no say here.
+_TUNABLE = ("STORMDESK_SENDER_CONNECTIONS", "STORMDESK_SENDER_DEPTH")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the demo lives and listens. `folder` holds all of it."""
+
+    folder: Path
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def mail(self) -> Path:
+        return self.folder / "mail"
+
+
+class PlaceTaken(Exception):
+    """Another demo is at work in the same folder; the message says what to do."""
+
+
+@contextmanager
+def taken_place(environment: Mapping[str, str]) -> Iterator[Place]:
+    """A folder `demo` in the data folder, and port 8080 or any free one, unless STORMDESK_BIND says which.
+
+    The folder is ours alone for the block, and what an earlier demo left there is gone. Raises `PlaceTaken`.
+    """
+    folder = Path(environment.get("STORMDESK_DATA_DIR") or "var") / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlaceTaken(
+                f"Another demo is running in {folder}. End it first, or set STORMDESK_DATA_DIR to another folder."
+            ) from None
+        for old in ("mail", "status", "logs"):
+            shutil.rmtree(folder / old, ignore_errors=True)
+        yield _place(folder, environment)
+
+
+def _place(folder: Path, environment: Mapping[str, str]) -> Place:
+    host, _, port = environment.get("STORMDESK_BIND", "").rpartition(":")
+    if port.isdigit():
+        return Place(folder, host or "127.0.0.1", int(port))
+    return Place(folder, "127.0.0.1", free_port(8080))
+
+
+@contextmanager
+def fresh_database(folder: Path) -> Iterator[str]:
+    """The URL of an empty database with the newest schema, in an embedded PostgreSQL of its own."""
+    with embedded_postgres(folder) as server:
+        asyncio.run(_recreate(server))
+        url = _with_database(server, _DATABASE)
+        migrate(url)
+        yield url
+
+
+@asynccontextmanager
+async def running(place: Place, database_url: str) -> AsyncIterator[Processes]:
+    """The mailbox, one web process and the workers, all answering; gone when the block ends."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STORMDESK_")}
+    environment |= {name: os.environ[name] for name in _TUNABLE if name in os.environ}
+    async with Processes(place.folder / "logs", environment) as processes:
+        mailbox = await processes.start("mailbox", "app.demo.mailbox", str(place.mail))
+        assert mailbox.stdout is not None
+        port = int(await mailbox.stdout.readline() or 0)
+        processes.add_to_environment(_settings(place, database_url, port))
+        await processes.start("web", "app.cli", "serve")
+        for number in range(1, WORKERS + 1):
+            await processes.start(f"worker-{number}", "app.cli", "work")
+        await processes.unless_one_ends(_answering(place))
+        yield processes
+
+
+def _settings(place: Place, database_url: str, smtp_port: int) -> dict[str, str]:
+    return {
+        "STORMDESK_DATABASE_URL": database_url,
+        "STORMDESK_DATA_DIR": str(place.folder),
+        "STORMDESK_STATUS_DIR": str(place.folder / "status"),
+        "STORMDESK_SMTP_URL": f"smtp://127.0.0.1:{smtp_port}",
+        "STORMDESK_PUBLIC_URL": place.url,
+        "STORMDESK_BIND": f"{place.host}:{place.port}",
+        "STORMDESK_SECRET_KEY": secrets.token_hex(32),
+        "STORMDESK_PAGE_NAME": PAGE_NAME,
+        "STORMDESK_TIME_ZONE": "America/New_York",
+        "STORMDESK_MAIL_FROM": "updates@flights.example",
+    }
+
+
+async def _answering(place: Place) -> None:
+    connection = Connection(place.host, place.port)
+    async with asyncio.timeout(_START_SECONDS):
+        while True:
+            try:
+                answer = await connection.exchange(connection.request("GET", "/readyz"))
+            except (OSError, EOFError):
+                answer = None
+            if answer is not None and answer.status == 200:
+                connection.close()
+                return
+            await asyncio.sleep(0.1)
+
+
+async def register_flights(database: Database) -> None:
+    """Make every flight a component, in a group of its airport and airline, with the airline responsible for it."""
+    every = flights()
+    airlines = {flight.carrier: flight.carrier_name for flight in every}
+    async with database.transaction() as tx:
+        await define_parties(tx, [Party(key, name, "contractor") for key, name in sorted(airlines.items())])
+        await define_components(
+            tx,
+            [
+                Component(flight.key, flight.name, group=flight.group, party=flight.carrier, position=flight.position)
+                for flight in every
+            ],
+        )
+
+
+async def _recreate(server: str) -> None:
+    connection = await asyncpg.connect(server)
+    try:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{_DATABASE}" WITH (FORCE)')
+        await connection.execute(f'CREATE DATABASE "{_DATABASE}"')
+    finally:
+        await connection.close()
+
+
+def _with_database(url: str, name: str) -> str:
+    """`url` with its database replaced: postgresql://user:password@/NAME?host=…"""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"
