@@ -29,7 +29,7 @@ from incidents import Composer, StatusPage
 LARGEST_BODY = 1 << 20
 
 
-def create_app(parts: Parts) -> ASGIApp:
+def create_app(parts: Parts) -> PublicPage:
     """Everything the world sees. The status page's files are served first, without entering the application."""
     intake = Intake(parts.database)
     routes: list[BaseRoute] = [

@@ -17,6 +17,8 @@ LONGEST_HEAD = 16 << 10
 IDLE_SECONDS = 75.0
 _SWEEP_SECONDS = 15.0
 _REMEMBERED_HEADS = 2048
+# Seconds between attempts to reach the application: it may have been started a moment after us.
+_PATIENCE = (0.05, 0.1, 0.2, 0.4, 0.8)
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n"
 # A request that carries one of these asks for more than a page.
 _UNUSUAL = frozenset(
@@ -94,6 +96,18 @@ class Front:
         if len(self.heads) >= _REMEMBERED_HEADS:
             self.heads.clear()
         self.heads[head] = request
+
+    async def connect(self, client: asyncio.Transport) -> "_Pipe | None":
+        """A pipe from the application to `client`; None when there is no application, also after a little patience."""
+        loop = asyncio.get_running_loop()
+        for patience in _PATIENCE:
+            try:
+                _, pipe = await loop.create_unix_connection(lambda: _Pipe(client), str(self.backend))
+            except OSError:
+                await asyncio.sleep(patience)
+            else:
+                return pipe
+        return None
 
     def _sweep(self, before: float) -> None:
         for client in tuple(self.connections):
@@ -190,9 +204,8 @@ class _Client(asyncio.Protocol):
         self._connecting = self._loop.create_task(self._connect())
 
     async def _connect(self) -> None:
-        try:
-            _, pipe = await self._loop.create_unix_connection(lambda: _Pipe(self._transport), str(self._front.backend))
-        except OSError:
+        pipe = await self._front.connect(self._transport)
+        if pipe is None:
             self._transport.write(_UNAVAILABLE)
             self._transport.close()
             return

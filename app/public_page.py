@@ -133,7 +133,7 @@ class PublicPage:
     """An ASGI application that answers for the page and hands everything else to `app`."""
 
     def __init__(self, store: PageStore, app: ASGIApp) -> None:
-        self._store = store
+        self.store = store
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -141,7 +141,7 @@ class PublicPage:
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        answer = self._store.answer(
+        answer = self.store.answer(
             scope["path"],
             scope["query_string"].decode("latin-1"),
             headers.get(b"accept-encoding", ""),

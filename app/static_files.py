@@ -1,4 +1,4 @@
-"""The style sheet and icon every page shares, under names that carry their content's hash, so they may be cached for ever.
+"""The style sheet and icon of every page, under names that carry their content's hash: they may be cached for ever.
 
 It knows nothing of pages or requests; whoever serves or copies the files asks here.
 """

@@ -1,6 +1,11 @@
-"""Runs one web process: the application on its address, and what machines ask for on theirs."""
+"""Runs one web process: the page and the application on the public address, what machines ask for on theirs."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import structlog
 from granian.constants import Interfaces
@@ -8,7 +13,9 @@ from granian.server.embed import Server
 from starlette.types import ASGIApp
 
 from app.asgi import create_app, create_operations_app
+from app.front import Front
 from app.loops import stop_on_signals
+from app.public_page import PublicPage
 from app.settings import Bind, Settings
 from app.wiring import open_parts
 
@@ -19,19 +26,39 @@ async def serve(settings: Settings, database_url: str) -> None:
     """Serve until SIGTERM or SIGINT; requests in hand are finished first."""
     stop = stop_on_signals()
     async with open_parts(settings, database_url) as parts:
-        servers = [_server(create_app(parts), settings.bind)]
+        servers = []
         if settings.ops_bind is not None:
             servers.append(_server(create_operations_app(parts), settings.ops_bind))
-        _log.info("serving", address=f"http://{settings.bind}", public_url=settings.public_url)
-        await _until(stop, servers)
+        async with public_server(create_app(parts), settings.bind, stop) as server:
+            _log.info("serving", address=f"http://{settings.bind}", public_url=settings.public_url)
+            await run_until(stop, [server, *servers])
+
+
+@asynccontextmanager
+async def public_server(app: PublicPage, bind: Bind, stop: asyncio.Event) -> AsyncIterator[Server]:
+    """The application's server, for the block to run, on a private socket; before it, at `bind`, the front.
+
+    Python would not come near the rate of page views that a storm brings if each went through server and application;
+    see docs/decisions/0007-page-in-front.md.
+    """
+    with TemporaryDirectory(prefix="stormdesk-") as folder:  # 0700
+        backend = Path(folder) / "application"
+        front = asyncio.create_task(Front(app.store, backend).serve(bind.host, bind.port, stop))
+        front.add_done_callback(lambda _: stop.set())
+        try:
+            yield Server(app, uds=backend, **_COMMON)
+        finally:
+            stop.set()
+            await front
 
 
 async def serve_operations(app: ASGIApp, bind: Bind, stop: asyncio.Event) -> None:
     """Serve what machines ask for until `stop` is set; for processes that serve nothing else."""
-    await _until(stop, [_server(app, bind)])
+    await run_until(stop, [_server(app, bind)])
 
 
-async def _until(stop: asyncio.Event, servers: list[Server]) -> None:
+async def run_until(stop: asyncio.Event, servers: list[Server]) -> None:
+    """Run the servers until `stop` is set or one of them ends; then all of them end."""
     running = [asyncio.create_task(server.serve()) for server in servers]
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
@@ -42,13 +69,8 @@ async def _until(stop: asyncio.Event, servers: list[Server]) -> None:
 
 
 def _server(app: ASGIApp, bind: Bind) -> Server:
-    # backlog: 300,000 people arrive in the same minute; a full queue shows as a refused connection, not as a wait.
-    return Server(
-        app,
-        address=bind.host,
-        port=bind.port,
-        interface=Interfaces.ASGI,
-        backlog=4096,
-        log_enabled=False,
-        websockets=False,
-    )
+    return Server(app, address=bind.host, port=bind.port, **_COMMON)
+
+
+# backlog: 300,000 people arrive in the same minute; a full queue shows as a refused connection, not as a wait.
+_COMMON: Any = {"interface": Interfaces.ASGI, "backlog": 4096, "log_enabled": False, "websockets": False}
