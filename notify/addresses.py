@@ -185,6 +185,7 @@ _LETTERS = str.maketrans(
     | dict.fromkeys("'’‘‛`´ʼʹʻ′＇׳ʾʿ", "")
 )
 _NOT_LETTERS = re.compile(r"[\W_]+")
+_COMMON_MARKS = re.compile("[\u0300-\u036f]+")
 
 
 def fold_name(text: str) -> str:
@@ -192,9 +193,12 @@ def fold_name(text: str) -> str:
 
     `O’Brien-Łukasz` becomes `obrien lukasz`. Folding twice changes nothing. Never show the result to a person.
     """
-    if text.isascii():
-        return _NOT_LETTERS.sub(" ", text.lower().translate(_LETTERS)).strip()
-    return _fold_unicode(text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text.translate(_LETTERS).casefold())
+        text = _COMMON_MARKS.sub("", text).translate(_LETTERS)
+        if not text.isascii():
+            return _fold_unicode(text)
+    return _NOT_LETTERS.sub(" ", text.lower().translate(_LETTERS)).strip()
 
 
 def _fold_unicode(text: str) -> str:

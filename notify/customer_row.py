@@ -56,7 +56,7 @@ def check_row(texts: Sequence[str]) -> CustomerRow:
     with an offset or else in that time zone. A language keeps its first part only (`nl-BE` is `nl`): texts are written
     per language.
     """
-    number, name, language, time_zone, mail, phone, component, reference, needed_at = (text.strip() for text in texts)
+    number, name, language, time_zone, mail, phone, component, reference, needed_at = map(str.strip, texts)
     if not (number and name and component):
         empty = "customer_number" if not number else "name" if not name else "component"
         raise BadRow(f"{empty} is empty")
