@@ -242,9 +242,10 @@ class LockstepConnection:
             at_mail = False
             await self._client.rcpt(envelope.recipient, timeout=self._timeouts.command)
         except aiosmtplib.SMTPResponseException as error:
-            refusal = before_body(b"%d" % max(error.code, 0), b"2", _reply(error).text, at_mail=at_mail)
+            reply = _reply(error)
             # aiosmtplib takes 250 and 251 alone for success; any other 2xx leaves the envelope in a state to clear.
-            return await self._cleared(refusal or lost_before_body("unreadable_reply"), error.code)
+            refusal = before_body(b"%d" % reply.code, b"2", reply.text, at_mail=at_mail) if reply.code else None
+            return await self._cleared(refusal or lost_before_body("unreadable_reply", reply), error.code)
         except (aiosmtplib.SMTPException, OSError) as error:
             self._client.close()
             timed_out = isinstance(error, TimeoutError)
@@ -260,7 +261,8 @@ class LockstepConnection:
             if reply.code == 250:  # after the dot it would be success, so it was the reply to DATA
                 self._client.close()
                 return lost_before_body("unreadable_reply", reply)
-            return await self._cleared(after_body(reply), reply.code)
+            result = after_body(reply)
+            return await self._cleared(result, -1 if isinstance(result, Unclear) else reply.code)
         except aiosmtplib.SMTPResponseException as error:
             self._client.close()
             return Unclear("unreadable_reply", None, _reply(error).words)

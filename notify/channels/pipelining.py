@@ -104,7 +104,8 @@ class PipelinedConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.spent = True
-        self._break_off("connection_lost", blamed=False)
+        # Before any reply to MAIL it may be a connection that was kept for too long, or has carried its fill.
+        self._break_off("connection_lost", blamed=self._phase is not _Phase.MAIL)
 
     def pause_writing(self) -> None:
         self._deadline = self._loop.time() + self._timeouts.block
@@ -128,7 +129,10 @@ class PipelinedConnection(asyncio.Protocol):
         elif phase is _Phase.DATA:
             self._answer_data(before_body(digits, b"3", text))
         elif phase is _Phase.BODY:
-            self._finish(after_body(Reply(int(digits), text)))
+            result = after_body(Reply(int(digits), text))
+            self._finish(result)
+            if isinstance(result, Unclear):
+                self._break_off("unreadable_reply", blamed=False)
         elif self._refusal is not None:
             self._finish(self._refusal)
         if digits == b"421":

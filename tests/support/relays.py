@@ -7,10 +7,12 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,34 +25,38 @@ needs_smtp_sink = pytest.mark.skipif(
 )
 
 
+@dataclass(frozen=True)
+class Sink:
+    """A running smtp-sink. `dump` holds every mail it took."""
+
+    port: int
+    dump: Path
+
+    def copies(self) -> Counter[str]:
+        """How often it took each Message-ID."""
+        text = self.dump.read_text(encoding="ascii") if self.dump.exists() else ""
+        return Counter(re.findall(r"(?m)^Message-ID: <(.+)>$", text))
+
+
 @contextmanager
-def smtp_sink(*options: str, dump: Path | None = None) -> Iterator[int]:
-    """Run smtp-sink with `options`; yields its port. `dump`: a file that gets every mail it took."""
+def smtp_sink(*options: str) -> Iterator[Sink]:
+    """Run smtp-sink with `options`; it keeps what it takes when they include none that refuse it."""
     assert SMTP_SINK is not None
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [SMTP_SINK, *options]
-    if dump is not None:
-        dump.parent.chmod(0o777)
-        command += ["-D", str(dump)]
-    if os.geteuid() == 0:
-        command += ["-u", "nobody"]
-    process = subprocess.Popen([*command, f"127.0.0.1:{port}", "256"])
-    try:
-        _wait_until_listening(port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def copies(dump: Path) -> Counter[str]:
-    """How often each Message-ID stands in a dump of smtp-sink."""
-    return (
-        Counter(re.findall(r"(?m)^Message-ID: <(.+)>$", dump.read_text(encoding="ascii")))
-        if dump.exists()
-        else Counter()
-    )
+    # Not pytest's folder: as root, smtp-sink becomes somebody who may not enter that.
+    with tempfile.TemporaryDirectory(prefix="smtp-sink-") as folder, socket.create_server(("127.0.0.1", 0)) as free:
+        Path(folder).chmod(0o777)
+        sink = Sink(free.getsockname()[1], Path(folder, "mails"))
+        free.close()
+        command = [SMTP_SINK, *options, "-D", str(sink.dump)]
+        if os.geteuid() == 0:
+            command += ["-u", "nobody"]
+        process = subprocess.Popen([*command, f"127.0.0.1:{sink.port}", "256"])
+        try:
+            _wait_until_listening(sink.port)
+            yield sink
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def _wait_until_listening(port: int) -> None:
@@ -66,7 +72,7 @@ def _wait_until_listening(port: int) -> None:
 
 
 class MoodyRelay:
-    """An SMTP server whose answer depends on the recipient's local part, up to a digit or a plus: see `_MOODS`.
+    """An SMTP server whose answer depends on the recipient's local part: see `_MOODS`.
 
     `mails`: every content it took, by recipient. `connections`: how many it accepted.
     """
@@ -80,6 +86,7 @@ class MoodyRelay:
         self._pipelining = pipelining
         self._tls = tls
         self._greeting = greeting
+        self._conversations: list[asyncio.Task[None]] = []
 
     @asynccontextmanager
     async def running(self, port: int = 0) -> AsyncIterator[int]:
@@ -88,10 +95,15 @@ class MoodyRelay:
             yield server.sockets[0].getsockname()[1]
         finally:
             server.close()
-            await server.wait_closed()
+            for one in self._conversations:
+                one.cancel()
+            await asyncio.gather(*self._conversations, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._conversations.append(asyncio.create_task(self._hold(reader, writer)))
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await _Conversation(self, reader, writer, pipelining=self._pipelining, tls=self._tls).hold(self._greeting)
         except (ConnectionError, asyncio.IncompleteReadError):
@@ -162,7 +174,7 @@ class _Conversation:
                 raise ConnectionAbortedError
 
     def _mood(self, moment: str, otherwise: str) -> str:
-        moment_of, reply = _MOODS.get(re.split(r"[0-9]*@|\+", self._recipient)[0], ("", ""))
+        moment_of, reply = _MOODS.get(self._recipient.partition("@")[0], ("", ""))
         return reply if moment_of == moment else otherwise
 
     async def _ehlo(self, _: str) -> None:
