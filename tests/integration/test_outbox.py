@@ -1,0 +1,285 @@
+"""What publication plans, and what upkeep and claims make of it, on real PostgreSQL."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, literal, select, text
+
+from foundation.database import Database, driver
+from foundation.errors import Conflict, Invalid
+from notify import MessageText, customer_history, delivery_summary, enqueue, preview
+from notify.channels import Accepted, Deferred
+from notify.delivery import outcome
+from notify.outbox import Claimed, expire, promote, record_and_claim, renew, rescue
+from notify.tables import customers
+from tests.support.people import people, person, publish
+
+LEASE = timedelta(seconds=60)
+OVER = timedelta(0)
+
+
+def _to(*numbers: str) -> Select[Any]:
+    return select(customers.c.id.label("customer_id"), literal(datetime.now(UTC)).label("needed_at")).where(
+        customers.c.number.in_(numbers)
+    )
+
+
+async def _claim(database: Database, count: int = 10) -> list[Claimed]:
+    async with database.transaction() as tx:
+        return (await record_and_claim(tx, {}, "mail", count, LEASE))[1]
+
+
+async def _record(database: Database, batch: list[Claimed], result: Accepted | Deferred) -> dict[str, int]:
+    now = datetime.now(UTC)
+    done = {
+        (one.id, one.attempt): outcome(result, attempt=one.attempt, now=now, not_after=one.not_after, chance=0)
+        for one in batch
+    }
+    async with database.transaction() as tx:
+        return dict((await record_and_claim(tx, done, "mail", 0, LEASE))[0])
+
+
+async def _counts(database: Database, key: str) -> dict[str, int]:
+    async with database.transaction() as tx:
+        return {state: count for state, count in (await delivery_summary(tx, key)).items() if count}
+
+
+async def _execute(database: Database, statement: str) -> None:
+    async with database.transaction() as tx:
+        await tx.execute(text(statement))
+
+
+async def test_everybody_gets_one_row_and_those_we_may_not_reach_say_why(database: Database) -> None:
+    async with database.transaction() as tx:
+        await person(tx, "both", "first@example.org", "second@example.org")
+        await person(tx, "none")
+        await person(tx, "no", "no@example.org", consent=False)
+        await person(tx, "bounced", "gone@example.org", suppressed="hard_bounce")
+    key = await publish(database, audience=_to("both", "none", "no", "bounced"))
+    assert await _counts(database, key) == {"planned": 1, "suppressed": 3}
+    async with database.transaction() as tx:
+        told = {number: (await customer_history(tx, number))[0] for number in ("both", "none", "no", "bounced")}
+    assert {number: one["reason"] for number, one in told.items()} == {
+        "both": None,
+        "none": "no_address",
+        "no": "no_consent",
+        "bounced": "hard_bounce",
+    }
+    assert told["both"]["address"] == "first@example.org"
+
+
+@pytest.mark.parametrize(
+    ("language", "texts", "expected"),
+    [
+        ("nl", ("en", "nl"), "nl"),
+        ("nl-BE", ("en", "nl"), "nl"),
+        ("fr", ("nl", "en"), "en"),
+        ("fr", ("nl", "de"), "nl"),
+    ],
+)
+async def test_people_are_told_in_their_language_else_english_else_the_first(
+    database: Database, language: str, texts: tuple[str, ...], expected: str
+) -> None:
+    async with database.transaction() as tx:
+        await person(tx, "C1", "c1@example.org", language=language)
+        reach = await preview(tx, _to("C1"), texts)
+    assert {one.language: one.recipients for one in reach} == {one: int(one == expected) for one in texts}
+    await publish(database, audience=_to("C1"), languages=texts)
+    async with database.transaction() as tx:
+        assert (await customer_history(tx, "C1"))[0]["language"] == expected
+
+
+async def test_a_preview_counts_whom_it_would_reach_and_stores_nothing(database: Database) -> None:
+    async with database.transaction() as tx:
+        await person(tx, "C1", "c1@example.org", language="nl")
+        await person(tx, "C2", language="nl")
+        await person(tx, "C3", "c3@example.org")
+    async with database.transaction() as tx:
+        reach = await preview(tx, _to("C1", "C2", "C3"), ("nl", "en"))
+        assert await tx.scalar(text("SELECT count(*) FROM deliveries")) == 0
+    assert [(one.language, one.recipients, one.unreachable) for one in reach] == [("nl", 1, 1), ("en", 1, 0)]
+
+
+async def test_publishing_again_plans_nothing_more_and_a_number_is_used_once(database: Database) -> None:
+    await people(database, 3)
+    key = await publish(database)
+    texts = [MessageText("mail", "en", "Other", "Other")]
+    async with database.transaction() as tx:
+        assert not await enqueue(tx, key=key, topic="incident:test", number=1, messages=texts, audience=_to("C1"))
+    with pytest.raises(Conflict):
+        async with database.transaction() as tx:
+            await enqueue(tx, key="another", topic="incident:test", number=1, messages=texts, audience=_to("C1"))
+    assert await _counts(database, key) == {"planned": 3}
+
+
+async def test_two_publications_of_the_same_update_at_once_plan_it_once(database: Database) -> None:
+    await people(database, 5)
+    texts = [MessageText("mail", "en", "News", "News")]
+
+    async def once() -> bool:
+        async with database.transaction() as tx:
+            return await enqueue(tx, key="u", topic="t", number=1, messages=texts, audience=_to("C1", "C2"))
+
+    assert sorted(await asyncio.gather(*(once() for _ in range(6)))) == [False] * 5 + [True]
+    assert await _counts(database, "u") == {"planned": 2}
+
+
+async def test_a_text_with_an_unknown_slot_is_refused_before_anything_is_stored(database: Database) -> None:
+    with pytest.raises(Invalid) as refused:
+        await publish(database, audience=_to("C1"), body="Dear {nam}")
+    assert {fault.field for fault in refused.value.faults} == {"mail/en", "mail/nl"}
+
+
+async def test_the_most_urgent_and_then_the_soonest_are_claimed_first(database: Database) -> None:
+    await people(database, 4)
+    await publish(database)
+    async with database.transaction() as tx:
+        texts = [MessageText("mail", "en", "Go", "Go")]
+        await enqueue(tx, key="now", topic="t2", number=1, messages=texts, audience=_to("C4"), urgency=0)
+    claimed = [one.customer_number for _ in range(4) for one in await _claim(database, 1)]
+    assert claimed == ["C4", "C1", "C2", "C3"]  # C4's other message waits until the urgent one is through
+
+
+async def test_newer_news_overtakes_what_is_waiting_and_what_comes_back(database: Database) -> None:
+    await people(database, 3)
+    first = await publish(database, 1)
+    (out,) = await _claim(database, 1)
+    second = await publish(database, 2)
+    assert await _counts(database, first) == {"sending": 1, "superseded": 2}
+    assert {one.customer_number for one in await _claim(database)} == {"C2", "C3"}  # not C1: the older is on its way
+    assert await _record(database, [out], Deferred("busy", 450)) == {"superseded": 1}
+    assert [one.customer_number for one in await _claim(database)] == ["C1"]
+    assert await _counts(database, second) == {"sending": 3}
+
+
+async def test_news_out_of_order_is_superseded_at_birth(database: Database) -> None:
+    await people(database, 2)
+    await publish(database, 3, audience=_to("C1"))
+    late = await publish(database, 2)
+    assert await _counts(database, late) == {"planned": 1, "superseded": 1}
+
+
+async def test_people_outside_a_newer_audience_still_get_the_older_news(database: Database) -> None:
+    await people(database, 2)
+    first = await publish(database, 1)
+    await publish(database, 2, audience=_to("C1"))
+    assert await _counts(database, first) == {"planned": 1, "superseded": 1}
+
+
+async def test_a_claim_and_a_newer_publication_at_once_never_send_the_older_after_the_newer(
+    database: Database,
+) -> None:
+    await people(database, 400)
+    await publish(database, 1)
+    order: list[tuple[str, int]] = []
+
+    async def work() -> None:
+        while batch := await _claim(database, 10):
+            async with database.transaction() as tx:
+                rows = await (await driver(tx)).fetch(
+                    "SELECT d.id, p.number FROM deliveries d JOIN dispatches p ON p.id = dispatch_id "
+                    "WHERE d.id = ANY ($1::bigint[])",
+                    [one.id for one in batch],
+                )
+            numbers = {row[0]: row[1] for row in rows}
+            order.extend((one.customer_number, numbers[one.id]) for one in batch)
+            await _record(database, batch, Accepted(250))
+
+    async def newer() -> None:
+        for number in (2, 3):
+            await publish(database, number)
+
+    await asyncio.gather(*(work() for _ in range(4)), newer())
+    await work()
+    for person_ in {one for one, _ in order}:
+        seen = [number for one, number in order if one == person_]
+        assert seen == sorted(set(seen))
+        assert seen[-1] == 3
+    assert await _counts(database, "incident:test:3") == {"accepted": 400}
+
+
+async def test_a_result_of_an_earlier_attempt_is_passed_over(database: Database) -> None:
+    await people(database, 1)
+    key = await publish(database)
+    stale = await _claim(database)
+    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+    async with database.transaction() as tx:
+        assert await rescue(tx, 10, OVER) == 1
+    (again,) = await _claim(database)
+    assert again.attempt == 2
+    assert await _record(database, stale, Accepted(250)) == {}
+    assert await _counts(database, key) == {"sending": 1}
+
+
+async def test_a_dead_workers_message_is_sent_once_more_and_then_stays_unknown(database: Database) -> None:
+    await people(database, 1)
+    key = await publish(database)
+    for _ in range(2):
+        assert len(await _claim(database)) == 1
+        await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+        async with database.transaction() as tx:
+            assert await rescue(tx, 10, OVER) == 1
+    assert await _claim(database) == []
+    assert await _counts(database, key) == {"unknown": 1}
+    async with database.transaction() as tx:
+        (told,) = await customer_history(tx, "C1")
+    assert (told["doubtful_attempts"], told["reason"]) == (2, "worker_lost")
+
+
+async def test_what_may_have_been_sent_is_never_called_superseded_or_expired(database: Database) -> None:
+    await people(database, 2)
+    first = await publish(database, 1)
+    await _claim(database)
+    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+    async with database.transaction() as tx:
+        await rescue(tx, 10, OVER)
+    await publish(database, 2, audience=_to("C1"))
+    await _execute(database, "UPDATE dispatches SET not_after = now() WHERE number = 1")
+    async with database.transaction() as tx:
+        await expire(tx, 10)
+    assert await _counts(database, first) == {"unknown": 2}
+
+
+async def test_after_a_restart_of_the_server_workers_get_a_leases_time_to_record(database: Database) -> None:
+    await people(database, 1)
+    await publish(database)
+    await _claim(database)
+    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+    async with database.transaction() as tx:
+        assert await rescue(tx, 10, timedelta(days=365)) == 0  # as if the server had started within that lease
+
+
+async def test_a_renewed_lease_is_not_rescued(database: Database) -> None:
+    await people(database, 1)
+    await publish(database)
+    (out,) = await _claim(database)
+    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+    async with database.transaction() as tx:
+        await renew(tx, [(out.id, out.attempt)], LEASE)
+    async with database.transaction() as tx:
+        assert await rescue(tx, 10, OVER) == 0
+
+
+async def test_a_deferred_message_waits_for_its_pause_and_is_then_planned_again(database: Database) -> None:
+    await people(database, 1)
+    key = await publish(database)
+    await _record(database, await _claim(database), Deferred("busy", 450, "later"))
+    async with database.transaction() as tx:
+        assert await promote(tx, 10) == 0
+    assert await _claim(database) == []
+    await _execute(database, "UPDATE deliveries SET next_at = now()")
+    async with database.transaction() as tx:
+        assert await promote(tx, 10) == 1
+    assert await _record(database, await _claim(database), Accepted(250, "ok")) == {"accepted": 1}
+    assert await _counts(database, key) == {"accepted": 1}
+
+
+async def test_what_has_lost_its_use_is_not_claimed_and_expires(database: Database) -> None:
+    await people(database, 2)
+    key = await publish(database, not_after=datetime.now(UTC) - timedelta(seconds=1))
+    assert await _claim(database) == []
+    async with database.transaction() as tx:
+        assert await expire(tx, 10) == 2
+    assert await _counts(database, key) == {"expired": 2}
