@@ -1,5 +1,6 @@
 """Fills the directory with people by the thousand, straight into its tables, and plans dispatches to them."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 
 from foundation.database import Database, Tx, driver
-from notify import MessageText, enqueue, exposures
+from notify import MessageText, delivery_summary, enqueue, exposures
 
 COMPONENT = "DL 1117"
 
@@ -94,3 +95,16 @@ async def publish(
         )
     assert planned
     return key
+
+
+async def counts_of(database: Database, key: str) -> dict[str, int]:
+    """The deliveries of a dispatch by state, zeros included."""
+    async with database.transaction() as tx:
+        return await delivery_summary(tx, key)
+
+
+async def until_told(database: Database, key: str, number: int) -> None:
+    """Wait until `number` deliveries of the dispatch were accepted."""
+    async with asyncio.timeout(90):
+        while (await counts_of(database, key))["accepted"] < number:  # noqa: ASYNC110 (another process tells)
+            await asyncio.sleep(0.02)
