@@ -1,0 +1,197 @@
+"""A customer reads the status page: phone or desktop, light or dark, without JavaScript, with a keyboard.
+
+With STORMDESK_SCREENSHOTS=1 in the environment the pictures in docs/screenshots are taken again.
+"""
+
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from starlette.applications import Starlette
+
+from app.demo.flights import flights
+from app.public_page import PageStore
+from foundation.database import Database
+from incidents import Component, Party, UpdateText, define_components, define_parties
+from tests.support.browser import (
+    Scheme,
+    Screen,
+    accessibility_faults,
+    chromium,
+    needs_chromium,
+    scrolls_sideways,
+    window,
+)
+from tests.support.incidents import a_draft, a_page, declared, say
+from tests.support.pages import served
+
+pytestmark = needs_chromium
+
+SCREENSHOTS = Path(__file__).resolve().parents[2] / "docs/screenshots"
+MORNING = datetime(2013, 2, 8, 13, 0, tzinfo=UTC)
+
+
+def _update(minutes: int, phase: str, en: UpdateText, nl: UpdateText, **more: object) -> tuple[datetime, object]:
+    at = MORNING + timedelta(minutes=minutes)
+    promise = at + timedelta(minutes=90)
+    return at, a_draft(phase=phase, texts={"en": en, "nl": nl}, next_update_at=promise, **more)
+
+
+UPDATES = [
+    _update(
+        5,
+        "investigating",
+        UpdateText(
+            "Many flights will not leave today",
+            "Snow and wind are closing runways. We are finding out which flights can leave.",
+            "Do not travel to the airport before you have checked your flight here.",
+        ),
+        UpdateText(
+            "Veel vluchten vertrekken vandaag niet",
+            "Sneeuw en wind sluiten startbanen. We zoeken uit welke vluchten kunnen vertrekken.",
+            "Ga niet naar de luchthaven voordat u uw vlucht hier hebt nagekeken.",
+        ),
+        component_status="partial_outage",
+    ),
+    _update(
+        60,
+        "identified",
+        UpdateText(
+            "All three airports are closing",
+            "The airports expect to close this afternoon. We are cancelling flights group by group.",
+            "Stay at home if you can. You may rebook without cost.",
+            "a snowstorm over the north-east",
+        ),
+        UpdateText(
+            "Alle drie de luchthavens gaan dicht",
+            "De luchthavens verwachten vanmiddag te sluiten. We annuleren vluchten groep voor groep.",
+            "Blijf thuis als dat kan. U kunt kosteloos omboeken.",
+            "een sneeuwstorm boven het noordoosten",
+        ),
+        cause_certainty="suspected",
+        component_status="major_outage",
+    ),
+    _update(
+        180,
+        "identified",
+        UpdateText(
+            "865 flights are cancelled, on Friday and Saturday",
+            "The airports are closed until Saturday morning. Every flight listed below as not available is "
+            "cancelled.\n\nYour ticket stays valid. Nobody needs to queue: everything can be arranged from home.",
+            "Ask for a refund or another flight with the button below. You need to ask only once, and you get a "
+            "receipt at once.",
+            "a snowstorm over the north-east of the United States",
+        ),
+        UpdateText(
+            "865 vluchten zijn geannuleerd, op vrijdag en zaterdag",
+            "De luchthavens zijn dicht tot zaterdagochtend. Elke vlucht die hieronder als niet beschikbaar staat, is "
+            "geannuleerd.\n\nUw ticket blijft geldig. U hoeft nergens in de rij: alles kan vanuit huis.",
+            "Vraag met de knop hieronder uw geld terug of een andere vlucht. Eén keer vragen is genoeg, en u krijgt "
+            "meteen een ontvangstbewijs.",
+            "een sneeuwstorm boven het noordoosten van de Verenigde Staten",
+        ),
+        cause_certainty="confirmed",
+        component_status="major_outage",
+    ),
+]
+
+
+@pytest.fixture
+async def storm(database: Database, tmp_path: Path) -> AsyncIterator[tuple[str, str]]:
+    """The address of a page in the worst hour of the storm, and the id of its incident."""
+    async with database.transaction() as tx:
+        await define_parties(tx, [Party("airports", "the airports of New York", "supplier")])
+        await define_components(
+            tx, [Component(one.key, one.name, one.group, position=one.position) for one in flights()]
+        )
+        belts = {"en": "Bags came late at LaGuardia", "nl": "Bagage kwam laat op LaGuardia"}
+        first = next(one.key for one in flights())
+        before = MORNING - timedelta(days=9)
+        old = await declared(tx, title=belts, components=[first], started_at=before, now=before)
+        done = a_draft(phase="resolved", component_status=None, next_update_at=None)
+        await say(tx, old, done, now=before + timedelta(hours=2))
+        title = {
+            "en": "Snowstorm: flights from New York and Newark cancelled",
+            "nl": "Sneeuwstorm: vluchten vanuit New York en Newark geannuleerd",
+        }
+        cancelled = [one.key for one in flights() if one.cancelled]
+        incident = await declared(
+            tx, title=title, components=cancelled, started_at=MORNING - timedelta(hours=1), now=MORNING
+        )
+        for at, draft in UPDATES:
+            await say(tx, incident, draft, now=at)  # type: ignore[arg-type]
+    noon = UPDATES[-1][0] + timedelta(minutes=12)
+    await a_page(tmp_path, lambda: noon).refresh(database)
+    async with served(PageStore(tmp_path, clock=lambda: noon), Starlette()) as port:
+        yield f"http://127.0.0.1:{port}", incident
+
+
+async def test_the_page_reads_well_everywhere(storm: tuple[str, str]) -> None:
+    address, incident = storm
+    async with chromium() as browser:
+        for screen in get_args(Screen):
+            for scheme in get_args(Scheme):
+                for path in ("/", f"/incidents/{incident}", "/history", "/incidents/none"):
+                    async with window(browser, screen, scheme, scripts=True) as page:
+                        await page.goto(f"{address}{path}")
+                        assert await accessibility_faults(page) == [], (screen, scheme, path)
+                        assert not await scrolls_sideways(page), (screen, scheme, path)
+                async with window(browser, screen, scheme) as page:
+                    await page.goto(address)
+                    if os.environ.get("STORMDESK_SCREENSHOTS"):
+                        height = 1900 if screen == "phone" else 1400
+                        clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height}  # type: ignore[index]
+                        await page.screenshot(
+                            path=SCREENSHOTS / f"status-{screen}-{scheme}.png",
+                            clip=clip,  # type: ignore[arg-type]
+                            full_page=True,
+                        )
+
+
+async def test_a_customer_finds_out_what_to_do_without_javascript(storm: tuple[str, str]) -> None:
+    address, incident = storm
+    async with chromium() as browser, window(browser, "phone") as page:
+        await page.goto(address)
+        assert await page.get_by_role("heading", level=1).inner_text() == "Part of our service is not available"
+        card = page.get_by_role("article", name="Snowstorm: flights from New York and Newark cancelled")
+        assert await card.get_by_text("865 of 1,614 affected").is_visible()
+        assert await card.get_by_text("By 8 Feb 2013, 12:30 EST").is_visible()
+        assert await card.get_by_text("Confirmed: a snowstorm over the north-east of the United States.").is_visible()
+        claim = card.get_by_role("link", name="Tell us what you need")
+        assert await claim.get_attribute("href") == f"/claim?incident={incident}&lang=en"
+        await card.get_by_role("link", name="Snowstorm: flights from New York and Newark cancelled").click()
+        await page.wait_for_url(f"**/incidents/{incident}?lang=en")
+        assert await page.get_by_text("Many flights will not leave today").is_visible()
+
+
+async def test_a_customer_switches_to_dutch_and_stays_there(storm: tuple[str, str]) -> None:
+    address, incident = storm
+    async with chromium() as browser, window(browser, "phone") as page:
+        await page.goto(f"{address}/incidents/{incident}")
+        await page.get_by_role("link", name="Nederlands").click()
+        assert await page.get_by_role("heading", name="Wat u nu kunt doen").is_visible()
+        await page.get_by_role("link", name="Terug naar het overzicht").click()
+        assert await page.get_by_role("heading", level=1).inner_text() == "Een deel van onze dienst is niet beschikbaar"
+    async with chromium() as browser, window(browser, "phone", language="nl-NL") as page:
+        await page.goto(address)
+        assert await page.locator("html").get_attribute("lang") == "nl"
+
+
+async def test_the_keyboard_reaches_everything(storm: tuple[str, str]) -> None:
+    address, _ = storm
+    async with chromium() as browser, window(browser, "desktop") as page:
+        await page.goto(address)
+        await page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to the main content")
+        assert await skip.evaluate("node => node.getBoundingClientRect().top >= 0")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("Tab")
+        focused = page.locator(":focus")
+        assert await focused.inner_text() == "Snowstorm: flights from New York and Newark cancelled"
+        folded = page.locator("details.group:not([open])").first
+        await folded.locator("summary").first.focus()
+        await page.keyboard.press("Enter")
+        assert await page.locator("details.group[open] summary:focus").count() == 1
