@@ -127,21 +127,25 @@ def _list(rejects: RejectsFile, console: Console) -> None:
     count = rejects.reasons.total()
     console.print(f"[bold yellow]{count:,} {'line' if count == 1 else 'lines'} could not be loaded:[/]")
     for bad in rejects.first:
-        console.print(f"  line {bad.line}: {escape(bad.reason)}", highlight=False)
+        console.print(f"  line {bad.line}: {escape(bad.reason)}", highlight=False, soft_wrap=True)
     if count > len(rejects.first):
-        console.print(f"  … and {count - len(rejects.first):,} more. By reason:", highlight=False)
+        console.print(f"  … and {count - len(rejects.first):,} more. By reason:", highlight=False, soft_wrap=True)
         for reason, times in rejects.reasons.most_common(10):
-            console.print(f"  {times:>9,} × {escape(reason)}", highlight=False)
-    console.print(f"Mend them in {escape(str(rejects.path))} and import that file.", highlight=False)
+            console.print(f"  {times:>9,} × {escape(reason)}", highlight=False, soft_wrap=True)
+    console.print(f"Mend them in {escape(str(rejects.path))} and import that file.", highlight=False, soft_wrap=True)
 
 
 def _sum_up(result: ImportResult, seconds: float, console: Console) -> None:
     console.print(
-        f"{result.rows:,} rows in {seconds:.1f} s: {result.customers:,} customers "
+        f"Rows loaded: {result.rows:,}, in {seconds:.1f} s. Customers: {result.customers:,} "
         f"({result.customers_new:,} new, {result.customers_changed:,} changed, {result.customers_unchanged:,} as they "
-        f"were), {result.exposures_new:,} new and {result.exposures_changed:,} changed exposures, "
-        f"{result.addresses_new:,} new and {result.addresses_replaced:,} replaced addresses.",
+        f"were). Exposures: {result.exposures_new:,} new, {result.exposures_changed:,} changed. "
+        f"Addresses: {result.addresses_new:,} new, {result.addresses_replaced:,} replaced, "
+        f"{result.addresses_returned:,} usable again.",
         highlight=False,
+        soft_wrap=True,
     )
     if result.ignored_columns:
-        console.print(f"Columns passed over: {escape(', '.join(result.ignored_columns))}.", highlight=False)
+        console.print(
+            f"Columns passed over: {escape(', '.join(result.ignored_columns))}.", highlight=False, soft_wrap=True
+        )

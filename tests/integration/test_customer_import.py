@@ -1,8 +1,11 @@
 """What a customer file does to the directory, the first time, the second time, and when it changes."""
 
+import asyncio
+
 from sqlalchemy import text
 
 from foundation.database import Database, Tx
+from notify.customer_import import ImportResult
 from tests.support.customer_files import Kept, a_file, a_line, directory, load
 
 
@@ -132,3 +135,15 @@ async def test_two_imports_in_one_transaction_do_not_get_in_each_others_way(data
         await load(tx, a_file(a_line()))
         await load(tx, a_file(a_line(customer_number="C2")))
         assert (await tx.execute(text("SELECT count(*) FROM customers"))).scalar_one() == 2
+
+
+async def test_two_imports_at_once_take_turns(database: Database) -> None:
+    content = a_file(*(a_line(customer_number=f"C{n % 50}", reference=str(n)) for n in range(200)))
+
+    async def one() -> ImportResult:
+        async with database.transaction() as tx:
+            return await load(tx, content)
+
+    first, second = await asyncio.gather(one(), one())
+    assert sorted([first.customers_new, second.customers_new]) == [0, 50]
+    assert sorted([first.exposures_new, second.exposures_new]) == [0, 200]

@@ -1,7 +1,10 @@
 """The terminal side of the import: the rejects file, the list of reasons, and when it fails."""
 
 import io
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,7 @@ async def test_a_good_import_leaves_no_rejects_file(database: Database, tmp_path
     path.write_bytes(a_file(a_line()))
     await import_customers_file(database, path, console)
     assert not rejects.exists()
-    assert "1 rows" in said(console)
+    assert "Rows loaded: 1, in" in said(console)
 
 
 async def test_many_bad_lines_are_summed_up_by_reason(database: Database, tmp_path: Path, console: Console) -> None:
@@ -83,3 +86,20 @@ async def test_an_import_that_loads_nothing_fails(
         await import_customers_file(database, path, console)
     async with database.transaction() as tx:
         assert (await tx.execute(text("SELECT count(*) FROM customers"))).scalar_one() == 0
+
+
+@pytest.mark.parametrize(("content", "code"), [(a_file(a_line(), "bad"), 0), (a_file("bad"), 1), (b"PK\x03\x04", 1)])
+def test_the_command_fails_only_when_nothing_was_loaded(
+    content: bytes, code: int, database_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "customers.csv"
+    path.write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-c", "from app.cli import main; main()", "import", "customers", str(path)],
+        env={**os.environ, "STORMDESK_DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
