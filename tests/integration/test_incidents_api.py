@@ -1,0 +1,153 @@
+"""The staff API of incidents, over HTTP: from declaring to proof per person."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from httpx2 import AsyncClient
+
+from foundation.clock import system_clock
+from foundation.database import Database
+from incidents import Component, Party, define_components, define_parties
+from tests.support.incidents import a_customer
+from tests.support.web import client as client_of
+from tests.support.web import parts_for, staff_token
+
+TEXT = {"title": "Check-in has stopped", "body": "It has.", "advice": "Keep your booking at hand."}
+
+
+def _update(**changes: Any) -> dict[str, Any]:
+    promise = (system_clock() + timedelta(minutes=30)).isoformat()
+    body = {"phase": "investigating", "texts": {"en": TEXT, "nl": TEXT}, "next_update_at": promise}
+    return {**body, "component_status": "major_outage", **changes}
+
+
+def _incident(**changes: Any) -> dict[str, Any]:
+    title = {"en": "Check-in is not available", "nl": "Inchecken lukt niet"}
+    return {"title": title, "impact": "major", "components": ["check-in"], **changes}
+
+
+@pytest.fixture
+async def api(database_url: str, database: Database, tmp_path: Path) -> AsyncIterator[AsyncClient]:
+    """Staff at the API of a process whose page lies in tmp_path/status."""
+    async with database.transaction() as tx:
+        await define_parties(tx, [Party("kpn", "KPN", "supplier")])
+        await define_components(tx, [Component("check-in", "Check-in"), Component("bags", "Bags", "Airport")])
+    await a_customer(database, "C1", ("check-in", "R1", None))
+    await a_customer(database, "C2", ("bags", "R2", None), language="nl")
+    parts = parts_for(database_url, tmp_path, status_dir=tmp_path / "status")
+    token = await staff_token(parts)
+    async with client_of(parts) as client:
+        client.headers["Authorization"] = f"Bearer {token}"
+        yield client
+
+
+async def _drafted(api: AsyncClient, **changes: Any) -> tuple[str, str]:
+    incident = (await api.post("/api/v1/incidents", json=_incident())).json()["id"]
+    made = await api.post(f"/api/v1/incidents/{incident}/updates", json=_update(**changes))
+    assert made.status_code == 201, made.text
+    return incident, made.json()["id"]
+
+
+async def test_an_update_goes_from_draft_to_proof_per_person(api: AsyncClient, tmp_path: Path) -> None:
+    incident, update = await _drafted(api)
+    reach = (await api.get(f"/api/v1/updates/{update}/preview")).json()
+    assert (reach["recipients"], reach["unreachable"]) == (1, 0)
+    approved = (await api.post(f"/api/v1/updates/{update}/approve")).json()
+    assert (approved["state"], approved["approved_by"]) == ("approved", "token:ops")
+    said = (await api.post(f"/api/v1/updates/{update}/publish")).json()
+    assert (said["newly_published"], said["page_is_current"], said["update"]["number"]) == (True, True, 1)
+    assert said["deliveries"]["planned"] == 1
+    again = (await api.post(f"/api/v1/updates/{update}/publish")).json()
+    assert (again["newly_published"], again["update"]) == (False, said["update"])
+    counts = (await api.get(f"/api/v1/updates/{update}/deliveries")).json()
+    assert (counts["total"], counts["states"]["planned"]) == (1, 1)
+    told = (await api.get("/api/v1/customers/C1/history")).json()["told"]
+    assert [(one["topic"], one["number"], one["state"]) for one in told] == [(f"incident:{incident}", 1, "planned")]
+    assert "Check-in is not available" in (tmp_path / "status/index.en.html").read_text()
+    assert (await api.get("/")).status_code == 200
+    whole = (await api.get(f"/api/v1/incidents/{incident}")).json()
+    assert [one["id"] for one in whole["updates"]] == [update]
+
+
+async def test_a_page_that_cannot_be_written_does_not_undo_what_was_published(api: AsyncClient, tmp_path: Path) -> None:
+    (tmp_path / "status").write_text("a file where the folder should be")
+    _, update = await _drafted(api)
+    await api.post(f"/api/v1/updates/{update}/approve")
+    said = await api.post(f"/api/v1/updates/{update}/publish")
+    assert said.status_code == 200
+    assert (said.json()["newly_published"], said.json()["page_is_current"]) == (True, False)
+
+
+async def test_an_incident_is_amended(api: AsyncClient) -> None:
+    made = await api.post("/api/v1/incidents", json=_incident())
+    assert made.status_code == 201
+    changed = await api.patch(made.headers["location"], json={"impact": "critical", "groups": ["Airport"]})
+    assert (changed.json()["impact"], changed.json()["groups"]) == ("critical", ["Airport"])
+
+
+async def test_faults_are_problems_that_list_them_all(api: AsyncClient) -> None:
+    incident, _ = await _drafted(api)
+    bad_types = await api.post("/api/v1/incidents", json={"title": "x", "impact": "huge", "more": 1})
+    bad_rules = await api.post(
+        f"/api/v1/incidents/{incident}/updates", json=_update(texts={"en": {**TEXT, "title": ""}}, cause_party="kpn")
+    )
+    for answer, fields in (
+        (bad_types, {"title", "impact", "more"}),
+        (bad_rules, {"texts.en.title", "texts.nl", "cause_party"}),
+    ):
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert {one["field"] for one in answer.json()["errors"]} == fields
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"title": {"en": "\\u0000"}}', b"null", b"1e999"]
+)
+async def test_bodies_that_are_no_request_are_refused(api: AsyncClient, raw: bytes) -> None:
+    answer = await api.post("/api/v1/incidents", content=raw)
+    assert answer.status_code == 422
+    assert json.loads(answer.content)["code"] in ("not_json", "invalid")
+
+
+async def test_a_body_beyond_the_limit_is_refused(api: AsyncClient) -> None:
+    answer = await api.post("/api/v1/incidents", content=b" " * (1 << 20) + b"{}")
+    assert answer.status_code == 413
+
+
+async def test_what_does_not_exist_is_404_and_what_cannot_be_is_409(api: AsyncClient) -> None:
+    for method, path in (
+        ("GET", "incidents/none"),
+        ("PATCH", "incidents/none"),
+        ("POST", "incidents/none/updates"),
+        ("GET", "updates/none/preview"),
+        ("POST", "updates/none/approve"),
+        ("POST", "updates/none/publish"),
+        ("GET", "updates/none/deliveries"),
+    ):
+        content = json.dumps(_update() if path.endswith("updates") else {})
+        assert (await api.request(method, f"/api/v1/{path}", content=content)).status_code == 404, path
+    _, update = await _drafted(api)
+    refused = await api.post(f"/api/v1/updates/{update}/publish")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_approved")
+
+
+async def test_strangers_do_nothing(api: AsyncClient) -> None:
+    incident, update = await _drafted(api)
+    del api.headers["Authorization"]
+    for method, path in (
+        ("POST", "incidents"),
+        ("GET", f"incidents/{incident}"),
+        ("PATCH", f"incidents/{incident}"),
+        ("POST", f"incidents/{incident}/updates"),
+        ("GET", f"updates/{update}"),
+        ("GET", f"updates/{update}/preview"),
+        ("POST", f"updates/{update}/approve"),
+        ("POST", f"updates/{update}/publish"),
+        ("GET", f"updates/{update}/deliveries"),
+        ("GET", "customers/C1/history"),
+    ):
+        assert (await api.request(method, f"/api/v1/{path}", content=b"{}")).status_code == 401, path
