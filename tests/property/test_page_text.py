@@ -19,8 +19,9 @@ from notify import MessageText
 from tests.support.incidents import COMPOSER, NOW, a_draft
 
 NASTY = [
-    "<script>alert(1)</script>", "</p><img src=x onerror=alert(1)>", "\"'><svg/onload=1>", "&lt;b&gt;", "]]>", "{{7*7}}",
-    "{% raw %}", "{name}", "{", "}}", "<!--stormdesk:age-->", "\u2028", "javascript:1", "%(n)s", "%", "\\u003c", "é🛬",
+    "<script>alert(1)</script>", "</p><img src=x onerror=alert(1)>", "\"'><svg/onload=1>", "&lt;b&gt;", "]]>",
+    "{{7*7}}", "{% raw %}", "{name}", "{", "}}", "<!--stormdesk:age-->", "\u2028", "javascript:1", "%(n)s", "%",
+    "\\u003c", "é🛬",
 ]  # fmt: skip
 lines = st.lists(st.sampled_from(NASTY) | st.text(max_size=20), min_size=1, max_size=4).map("".join)
 prose = st.lists(lines, min_size=1, max_size=3).map("\n".join)
