@@ -116,6 +116,7 @@ def print_addresses(console: Console, place: Place, incident_id: str, track_url:
     table.add_row("As data", f"{place.url}/api/v2/summary.json")
     table.add_row("Claim form", f"{place.url}/claim?incident={incident_id}")
     table.add_row("A customer's case", track_url or "nobody wrote")
+    table.add_row("Metrics", f"http://127.0.0.1:{place.operations_port}/metrics")
     table.add_row("Mails they got", f"{place.mail.resolve()}/*.eml")
     table.add_row("Logs", f"{(place.folder / 'logs').resolve()}")
     console.print()

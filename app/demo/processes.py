@@ -33,12 +33,14 @@ class Processes:
         self._environment = dict(environment)
         self._children: dict[str, asyncio.subprocess.Process] = {}
 
-    async def start(self, name: str, module: str, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(
+        self, name: str, module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> asyncio.subprocess.Process:
         """Run `python -m module arguments` with this very Python. Its standard output is a pipe."""
         with self._log(name).open("wb") as log:
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", module, *arguments),
-                env=self._environment,
+                env={**self._environment, **(environment or {})},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,

@@ -27,7 +27,7 @@ from app.demo.passengers import Passenger, passengers, write_customer_file
 from app.demo.posting import Posting, PostingFailed
 from app.demo.processes import ProcessEnded, Processes
 from app.demo.screen import Screen
-from app.demo.stage import Place, PlaceTaken, fresh_database, register_flights, running, taken_place
+from app.demo.stage import NotReady, Place, PlaceTaken, fresh_database, register_flights, running, taken_place
 from app.demo.storm import contacts
 from app.demo.story import ACTS
 from app.demo.telling import PageIsSilent, Prepared, Teller
@@ -38,15 +38,8 @@ from foundation.database import Database
 from foundation.errors import Refusal
 
 _FAILURES = (
-    CallFailed,
-    OSError,
-    PageIsSilent,
-    PlaceTaken,
-    PostgresUnavailable,
-    PostingFailed,
-    ProcessEnded,
-    Refusal,
-    TimeoutError,
+    *(CallFailed, NotReady, PageIsSilent, PlaceTaken, PostgresUnavailable, PostingFailed, ProcessEnded, Refusal),
+    *(OSError, EOFError, TimeoutError),
 )
 _PAUSE = 2.0  # seconds between acts, at speed 1
 # The second update comes when this share of the first has gone out, so that news overtakes news.

@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class Place:
     folder: Path
     host: str
     port: int
+    operations_port: int
 
     @property
     def url(self) -> str:
@@ -47,6 +49,10 @@ class Place:
     @property
     def mail(self) -> Path:
         return self.folder / "mail"
+
+
+class NotReady(Exception):
+    """A process is running but does not answer; the message says which."""
 
 
 class PlaceTaken(Exception):
@@ -76,8 +82,8 @@ def taken_place(environment: Mapping[str, str]) -> Iterator[Place]:
 def _place(folder: Path, environment: Mapping[str, str]) -> Place:
     host, _, port = environment.get("STORMDESK_BIND", "").rpartition(":")
     if port.isdigit():
-        return Place(folder, host or "127.0.0.1", int(port))
-    return Place(folder, "127.0.0.1", free_port(8080))
+        return Place(folder, host or "127.0.0.1", int(port), free_port(8081))
+    return Place(folder, "127.0.0.1", free_port(8080), free_port(8081))
 
 
 @contextmanager
@@ -100,7 +106,8 @@ async def running(place: Place, database_url: str) -> AsyncIterator[Processes]:
         assert mailbox.stdout is not None
         port = int(await mailbox.stdout.readline() or 0)
         processes.add_to_environment(_settings(place, database_url, port))
-        await processes.start("web", "app.cli", "serve")
+        operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{place.operations_port}"}
+        await processes.start("web", "app.cli", "serve", environment=operations)
         for number in range(1, WORKERS + 1):
             await processes.start(f"worker-{number}", "app.cli", "work")
         await processes.unless_one_ends(_answering(place))
@@ -123,17 +130,19 @@ def _settings(place: Place, database_url: str, smtp_port: int) -> dict[str, str]
 
 
 async def _answering(place: Place) -> None:
-    connection = Connection(place.host, place.port)
-    async with asyncio.timeout(_START_SECONDS):
-        while True:
+    connection = Connection("127.0.0.1", place.operations_port)
+    deadline = time.monotonic() + _START_SECONDS
+    try:
+        while time.monotonic() < deadline:
             try:
-                answer = await connection.exchange(connection.request("GET", "/readyz"))
+                if (await connection.exchange(connection.request("GET", "/readyz"))).status == 200:
+                    return
             except (OSError, EOFError):
-                answer = None
-            if answer is not None and answer.status == 200:
                 connection.close()
-                return
             await asyncio.sleep(0.1)
+    finally:
+        connection.close()
+    raise NotReady(f"The web process was not ready after {_START_SECONDS} s; see {place.folder / 'logs' / 'web.log'}.")
 
 
 async def register_flights(database: Database) -> None:
