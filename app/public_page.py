@@ -55,7 +55,7 @@ class PageStore:
     ) -> Answer | None:
         """What to say to GET `path`; None when it is not the page's to answer."""
         now = time.monotonic()
-        if now - self._looked >= LOOK_EVERY:
+        if now - self._looked >= LOOK_EVERY or not self._files:
             self._looked = now
             self._look()
         language = _language(query, accept_language)

@@ -9,6 +9,8 @@ from incidents.snapshot import ShownComponent
 
 # So many names can stand open on a page before a person has to scroll past what does not concern them.
 NAMES_IN_THE_OPEN = 120
+# A page of no more components than this needs no folding at all.
+FEW = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,8 @@ class Group:
 def lay_out(components: Sequence[ShownComponent], *, most_open: float = NAMES_IN_THE_OPEN) -> list[Group]:
     """The groups to show: those with trouble first, each part of the list in the order of `components`.
 
-    Troubled groups stand open as long as no more than `most_open` names do, and the first one always.
+    Troubled groups stand open as long as no more than `most_open` names do, and the first one always; on a page of
+    few components every group does.
     """
     groups = [_group(name, list(members)) for name, members in groupby(components, key=lambda one: one.group)]
     groups.sort(key=lambda group: not group.troubled)
@@ -42,7 +45,7 @@ def lay_out(components: Sequence[ShownComponent], *, most_open: float = NAMES_IN
     laid_out = []
     for group in groups:
         count = sum(len(names) for _, names in group.troubled)
-        unfolded = count > 0 and (shown == 0 or shown + count <= most_open)
+        unfolded = len(components) <= FEW or (count > 0 and (shown == 0 or shown + count <= most_open))
         shown += count
         laid_out.append(Group(group.name, group.by_status, group.total, unfolded))
     return laid_out
