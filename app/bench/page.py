@@ -84,6 +84,7 @@ def bench_page(seconds: float = 5) -> dict[str, object]:
         "baseline": {"name": "nginx", "per_second": round(baseline)} if baseline else None,
         "ratio": round(per_second / baseline, 3) if baseline else None,
         **({} if nginx else {"note": "nginx is not installed (Debian: package nginx-light)."}),
+        "rounds": [[round(rate) for rate in of_one] for of_one in figures],  # far apart: the machine was busy
         "page_bytes": len(page.body),
         "connections": CONNECTIONS,
         "load": "wrk, one thread, on the same machine",
