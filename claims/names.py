@@ -30,6 +30,9 @@ def agreement(said: str, known: str) -> Agreement:
         return Agreement.LIKELY
     if any(_alike(one, other) for one in theirs if len(one) > 1 and one not in PARTICLES for other in ours):
         return Agreement.PART
+    # Le, La and Do are surnames too: alone they agree with a name that ends in them.
+    if len(shorter) == 1 and shorter[0] in PARTICLES and shorter == longer[-1:]:
+        return Agreement.PART
     return Agreement.NONE
 
 

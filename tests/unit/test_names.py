@@ -21,6 +21,7 @@ from claims.names import Agreement, agreement
         ("piet de boer", "jan de vries", Agreement.NONE),
         ("j d", "jan de vries", Agreement.NONE),
         ("de", "jan de vries", Agreement.NONE),
+        ("le", "barry le", Agreement.PART),
         ("", "jan de vries", Agreement.NONE),
         ("", "", Agreement.NONE),
         ("ann lee", "ian lee", Agreement.PART),
