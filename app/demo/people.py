@@ -40,7 +40,8 @@ class Locale:
     last: tuple[str, ...]
 
 
-# The 555 exchange of North America has no subscribers. Elsewhere: ranges the national plans leave unassigned.
+# The 555 exchange of North America has no subscribers. Elsewhere: ranges of a possible length that libphonenumber does
+# not count as valid, so that they are nobody's; and no number dialled at home is one of another country's here.
 _AREA_CODES = "201 202 203 205 206 207 208 209 210 212 213 214 215 216 217 218 219 301 302 303 304 305 307 308 309 310"
 _AREA_CODES += " 312 313 314 315 316 317 318 319 401 402 404 405 406 407 408 409 410 412 413 414 415 417 419"
 _US = PhonePlan(tuple(f"+1{area}555" for area in _AREA_CODES.split()), 4)
@@ -49,14 +50,14 @@ _US = PhonePlan(tuple(f"+1{area}555" for area in _AREA_CODES.split()), 4)
 _PLANS: dict[str, tuple[float, str, PhonePlan, str]] = {
     "en_US": (0.62, "America/New_York America/Chicago America/Los_Angeles", _US, "post mailbox inbox-mail fastpost"),
     "nl_NL": (0.13, "Europe/Amsterdam", PhonePlan(("+31600",), 6), "postbus brievenbus thuispost"),
-    "en_GB": (0.05, "Europe/London", PhonePlan(("+447007",), 6), "royalpost letterbox"),
-    "de_DE": (0.05, "Europe/Berlin", PhonePlan(("+4915000", "+4915001"), 6), "briefkasten schnellpost"),
+    "en_GB": (0.05, "Europe/London", PhonePlan(("+446700",), 6), "royalpost letterbox"),
+    "de_DE": (0.05, "Europe/Berlin", PhonePlan(("+4919900", "+4919901"), 6), "briefkasten schnellpost"),
     "fr_FR": (0.04, "Europe/Paris", PhonePlan(("+33700", "+33701"), 6), "courrier boite-aux-lettres"),
-    "es_ES": (0.04, "Europe/Madrid", PhonePlan(("+34700", "+34701"), 6), "correo buzon"),
-    "pl_PL": (0.02, "Europe/Warsaw", PhonePlan(("+48500",), 6), "poczta skrzynka"),
-    "sv_SE": (0.02, "Europe/Stockholm", PhonePlan(("+46700",), 6), "brevlada"),
+    "es_ES": (0.04, "Europe/Madrid", PhonePlan(("+34790", "+34791"), 6), "correo buzon"),
+    "pl_PL": (0.02, "Europe/Warsaw", PhonePlan(("+48400",), 6), "poczta skrzynka"),
+    "sv_SE": (0.02, "Europe/Stockholm", PhonePlan(("+46750",), 6), "brevlada"),
     "it_IT": (0.02, "Europe/Rome", PhonePlan(("+393000",), 6), "posta casella"),
-    "fi_FI": (0.01, "Europe/Helsinki", PhonePlan(("+358400",), 6), "postilaatikko"),
+    "fi_FI": (0.01, "Europe/Helsinki", PhonePlan(("+358490",), 6), "postilaatikko"),
 }
 
 
