@@ -26,14 +26,16 @@ def agreement(said: str, known: str) -> Agreement:
     if sorted(ours) == sorted(theirs):
         return Agreement.SAME if ours else Agreement.NONE
     shorter, longer = sorted((theirs, ours), key=len)
-    if sum(word not in PARTICLES for word in shorter) > 1 and _all_agree(shorter, longer):
+    if len(_telling(shorter)) > 1 and _all_agree(shorter, longer):
         return Agreement.LIKELY
-    if any(_alike(one, other) for one in theirs if len(one) > 1 and one not in PARTICLES for other in ours):
-        return Agreement.PART
-    # Le, La and Do are surnames too: alone they agree with a name that ends in them.
-    if len(shorter) == 1 and shorter[0] in PARTICLES and shorter == longer[-1:]:
+    if any(_alike(one, other) for one in _telling(theirs) if len(one) > 1 for other in _telling(ours)):
         return Agreement.PART
     return Agreement.NONE
+
+
+def _telling(words: list[str]) -> list[str]:
+    """The words of a name that say something. At the end Le, Las and Do are surnames, not particles."""
+    return [word for place, word in enumerate(words) if word not in PARTICLES or place == len(words) - 1]
 
 
 def _all_agree(words: list[str], among: list[str]) -> bool:

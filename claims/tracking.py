@@ -125,7 +125,8 @@ def _knows(said: Submission, fact: str) -> bool:
 
 
 def _readings(fact: str) -> set[str]:
-    readings = {fold_reference(fact), fold_name(fact), *phone_readings(fact[:60], REGIONS)}
+    surname = clues_in(Submission(name=fact)).surname
+    readings = {fold_reference(fact), fold_name(fact), surname, *phone_readings(fact[:60], REGIONS)}
     with suppress(BadAddress):
         readings.add(normalise_mail(fact))
     return readings - {""}
