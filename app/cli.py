@@ -13,7 +13,9 @@ import uvloop
 from rich.console import Console
 
 from app.auth import create_token
+from app.bench.intake import bench_intake as measure_intake
 from app.bench.mail import bench_mail as measure_mail
+from app.bench.page import bench_page as measure_page
 from app.demo.run import run_demo
 from app.doctor import examine
 from app.exports import export_to_file
@@ -177,6 +179,18 @@ def _print_json(figures: object) -> None:
 def bench_mail(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
     """Messages per second against Postfix's smtp-source, to the same smtp-sink."""
     _print_json(measure_mail(recipients))
+
+
+@bench_cli.command("intake")
+def bench_intake(contacts: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
+    """Contacts per second over HTTP, durable at 202, against single-row inserts by 16 connections."""
+    _print_json(measure_intake(contacts))
+
+
+@bench_cli.command("page")
+def bench_page(seconds: Annotated[float, typer.Option(min=1.0)] = 5.0) -> None:
+    """Page views per second against nginx serving the same bytes."""
+    _print_json(measure_page(seconds))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ application's own server, bytes untouched, and stays one. So nothing is ever und
 import asyncio
 import re
 import time
-from pathlib import Path
 from typing import NamedTuple, cast
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.public_page import PageStore
 
+_LOOPBACK = "127.0.0.1"
 LONGEST_HEAD = 16 << 10
 IDLE_SECONDS = 75.0
 _SWEEP_SECONDS = 15.0
@@ -68,12 +70,14 @@ def _read_fields(lines: list[bytes]) -> dict[bytes, bytes] | None:
 
 
 class Front:
-    """The public address. `backend`: the socket the application's own server listens on."""
+    """The public address. `backend`: the port on this machine where the application's own server listens."""
 
-    def __init__(self, store: PageStore, backend: Path) -> None:
+    def __init__(self, store: PageStore, backend: int) -> None:
         self.store = store
         self.backend = backend
         self.connections: set[_Client] = set()
+        # Local port of a pipe → who is at its other end: the application sees only the pipe.
+        self.clients: dict[int, tuple[str, int]] = {}
         self.heads: dict[bytes, PageRequest] = {}
 
     async def serve(self, host: str, port: int, stop: asyncio.Event, *, backlog: int = 4096) -> None:
@@ -102,12 +106,23 @@ class Front:
         loop = asyncio.get_running_loop()
         for patience in _PATIENCE:
             try:
-                _, pipe = await loop.create_unix_connection(lambda: _Pipe(client), str(self.backend))
+                _, pipe = await loop.create_connection(lambda: _Pipe(self, client), _LOOPBACK, self.backend)
             except OSError:
                 await asyncio.sleep(patience)
             else:
                 return pipe
         return None
+
+    def naming_clients(self, app: ASGIApp) -> ASGIApp:
+        """`app`, told who really asks. Whoever reached its port without us is nobody we know."""
+
+        async def named(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "lifespan":
+                seen = scope["client"]
+                scope["client"] = self.clients.get(int(seen[1])) if seen else None
+            await app(scope, receive, send)
+
+        return named
 
     def _sweep(self, before: float) -> None:
         for client in tuple(self.connections):
@@ -221,12 +236,17 @@ class _Client(asyncio.Protocol):
 class _Pipe(asyncio.Protocol):
     """The application's end of a connection that was handed over; what it says goes to the client unread."""
 
-    def __init__(self, client: asyncio.Transport) -> None:
+    def __init__(self, front: Front, client: asyncio.Transport) -> None:
+        self._front = front
         self._client = client
         self._transport: asyncio.Transport
+        self._port = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._port = transport.get_extra_info("sockname")[1]
+        if (peer := self._client.get_extra_info("peername")) is not None:
+            self._front.clients[self._port] = peer[:2]
 
     def data_received(self, data: bytes) -> None:
         self._client.write(data)
@@ -235,6 +255,7 @@ class _Pipe(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._front.clients.pop(self._port, None)
         self._client.close()
 
     def pause_writing(self) -> None:

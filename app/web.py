@@ -1,11 +1,9 @@
 """Runs one web process: the page and the application on the public address, what machines ask for on theirs."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import structlog
 from granian.constants import Interfaces
@@ -36,20 +34,27 @@ async def serve(settings: Settings, database_url: str) -> None:
 
 @asynccontextmanager
 async def public_server(app: PublicPage, bind: Bind, stop: asyncio.Event) -> AsyncIterator[Server]:
-    """The application's server, for the block to run, on a private socket; before it, at `bind`, the front.
+    """The application's server, for the block to run, on a port of this machine only; before it, at `bind`, the front.
 
     Python would not come near the rate of page views that a storm brings if each went through server and application;
     see docs/decisions/0007-page-in-front.md.
     """
-    with TemporaryDirectory(prefix="stormdesk-") as folder:  # 0700
-        backend = Path(folder) / "application"
-        front = asyncio.create_task(Front(app.store, backend).serve(bind.host, bind.port, stop))
-        front.add_done_callback(lambda _: stop.set())
-        try:
-            yield Server(app, uds=backend, **_COMMON)
-        finally:
-            stop.set()
-            await front
+    backend = _free_port()
+    front = Front(app.store, backend)
+    listening = asyncio.create_task(front.serve(bind.host, bind.port, stop))
+    listening.add_done_callback(lambda _: stop.set())
+    try:
+        yield _server(front.naming_clients(app), Bind("127.0.0.1", backend))
+    finally:
+        stop.set()
+        await listening
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def serve_operations(app: ASGIApp, bind: Bind, stop: asyncio.Event) -> None:
@@ -69,8 +74,13 @@ async def run_until(stop: asyncio.Event, servers: list[Server]) -> None:
 
 
 def _server(app: ASGIApp, bind: Bind) -> Server:
-    return Server(app, address=bind.host, port=bind.port, **_COMMON)
-
-
-# backlog: 300,000 people arrive in the same minute; a full queue shows as a refused connection, not as a wait.
-_COMMON: Any = {"interface": Interfaces.ASGI, "backlog": 4096, "log_enabled": False, "websockets": False}
+    # backlog: 300,000 people arrive in the same minute; a full queue shows as a refused connection, not as a wait.
+    return Server(
+        app,
+        address=bind.host,
+        port=bind.port,
+        interface=Interfaces.ASGI,
+        backlog=4096,
+        log_enabled=False,
+        websockets=False,
+    )

@@ -269,3 +269,17 @@ async def test_the_page_is_served_while_postgresql_is_stopped(tmp_path: Path, cl
         assert "last updated 5 minutes ago" in (await client.get("/")).text
         assert json.loads((await client.get("/api/v2/summary.json")).content)["status"]["indicator"] == "none"
     await database.close()
+
+
+async def test_the_application_learns_who_asks_through_the_front(tmp_path: Path) -> None:
+    async def tell(request: Request) -> Response:
+        assert request.client is not None
+        return PlainTextResponse(request.client.host)
+
+    app = Starlette(routes=[Route("/claim", tell)])
+    async with served(PageStore(tmp_path), app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.7", 0))
+        writer.write(b"GET /claim HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+    assert answer.endswith(b"127.0.0.7")

@@ -2,40 +2,29 @@
 
 import asyncio
 import socket
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from starlette.types import ASGIApp
 
-from app.front import Front
 from app.public_page import PageStore, PublicPage
+from app.settings import Bind
+from app.web import public_server, run_until
 
 
 @asynccontextmanager
 async def served(store: PageStore, app: ASGIApp) -> AsyncIterator[int]:
     """The port of a front that answers from `store`, with `app` behind it."""
     stop = asyncio.Event()
-    with tempfile.TemporaryDirectory() as folder:
-        backend = Path(folder) / "app"
-        server = Server(
-            PublicPage(store, app), uds=backend, interface=Interfaces.ASGI, log_enabled=False, websockets=False
-        )
-        port = free_port()
-        running = [
-            asyncio.create_task(server.serve()),
-            asyncio.create_task(Front(store, backend).serve("127.0.0.1", port, stop)),
-        ]
+    port = free_port()
+    async with public_server(PublicPage(store, app), Bind("127.0.0.1", port), stop) as server:
+        running = asyncio.create_task(run_until(stop, [server]))
         await _until_open(port)
         try:
             yield port
         finally:
             stop.set()
-            server.stop()  # type: ignore[no-untyped-call]  # granian leaves it so
-            await asyncio.gather(*running)
+            await running
 
 
 def free_port() -> int:
