@@ -61,7 +61,7 @@ def read_json(raw: bytes) -> Submission:
         raise Invalid(
             "This contact cannot be read.", [Fault(path.strip(".`") or "body", f"{what}.")], code="invalid_contact"
         ) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:  # the last: nested too deeply
         raise Invalid(
             "The body must be a JSON object in UTF-8.", [Fault("body", f"{error}.")], code="invalid_contact"
         ) from None
