@@ -124,9 +124,20 @@ def _ordered_regions(language: str, regions: tuple[str, ...]) -> tuple[str, ...]
 
 def _folded(name: str) -> tuple[str, str]:
     """(name, surname) for comparing. `De Vries, Jan` has its surname in front, as the comma tells."""
+    name = name if name.isascii() else _unmangled(name)
     head, comma, _ = name.partition(",")
     words = [word for word in fold_name(head if comma else name).split() if word not in PARTICLES]
     return fold_name(name), words[-1] if words else ""
+
+
+def _unmangled(name: str) -> str:
+    """`name` as it was, where a program on its way took UTF-8 for Latin-1: `LÃ¶f` was Löf. No real name looks so."""
+    for encoding in ("cp1252", "latin-1"):
+        try:
+            return name.encode(encoding).decode()
+        except ValueError:
+            continue
+    return name
 
 
 def _codes(text: str) -> Iterator[str]:

@@ -23,6 +23,13 @@ def test_the_surname_is_found(typed: str, surname: str) -> None:
     assert clues_in(Submission(name=typed)).surname == surname
 
 
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
+def test_a_name_that_another_program_mangled_is_read_as_it_was(encoding: str) -> None:
+    typed = "Göran Näslund".encode().decode(encoding)
+    assert clues_in(Submission(name=typed)).name == "goran naslund"
+    assert clues_in(Submission(name="Göran Näslund")).name == "goran naslund"
+
+
 @pytest.mark.parametrize("typed", ["ab 12-cd", "AB12CD", " ab12cd\t", "(AB12CD)"])
 def test_a_reference_is_one_however_typed(typed: str) -> None:
     assert clues_in(Submission(reference=typed)).references == ("AB12CD",)
