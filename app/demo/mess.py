@@ -37,7 +37,7 @@ def some_name(random: Random, first: str, last: str) -> str:
     elif roll < 0.9:
         name = f"{first} {_slip(random, last)}"
     else:
-        name = f"{_mangled(first)} {_mangled(last)}"
+        return _spaced(random, _mangled(f"{first} {last}"))
     return _spaced(random, _cased(random, name))
 
 
