@@ -150,6 +150,16 @@ def _journal(
             entries.append(Entry(earlier[one.contact_id][0], "contact_left", {**told, "to": case_number(one.case_id)}))
         event = "opened" if one.contact_id in founders else "contact_joined"
         entries.append(Entry(one.case_id, event, told))
+    arrived = {one.contact_id for one in placed}
+    # The number some customers had went with its founder, who is somebody else after all.
+    entries += [
+        Entry(case.id, "opened", {"contact": case.founder_id, "because": "parted"})
+        for case in shall.opened
+        if case.founder_id not in arrived
+    ]
+    for old, new in shall.moved.items():
+        entries.append(Entry(old, "contacts_went", {"to": case_number(new)}))
+        entries.append(Entry(new, "contacts_came", {"from": case_number(old)}))
     for case in shall.changed:
         entries.extend(_changes(before[case.id], case))
     return entries
