@@ -155,9 +155,10 @@ async def test_without_the_database_people_are_asked_to_come_back_and_keep_their
             assert "We could not store your message just now" in page.text
             assert (await web.get("/claim")).status_code == 200
             await asyncio.to_thread(start_server, own_server)
-            assert (await web.post("/api/v1/contacts", json={"message": "After"})).status_code in (202, 503)
-            assert (await web.post("/api/v1/contacts", json={"message": "After"})).status_code in (202, 503)
-            assert (await web.post("/api/v1/contacts", json={"message": "After"})).status_code == 202
+            # A connection that died with the server is found out when it is next used.
+            after = [(await web.post("/api/v1/contacts", json={"message": "After"})).status_code for _ in range(20)]
+            assert set(after) <= {202, 503}
+            assert after[-1] == 202
         raws = {raw for (raw,) in await rows(parts.database, "SELECT raw FROM contacts")}
         await parts.database.close()
     assert raws == {b'{"message":"Before"}', b'{"message":"After"}'}
