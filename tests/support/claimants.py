@@ -18,9 +18,7 @@ OUTAGES = Outages(system_clock)
 _serial = itertools.count()
 
 
-async def an_incident(
-    database: Database, *, component: str = "LINE-1", title: Mapping[str, str] | None = None
-) -> str:
+async def an_incident(database: Database, *, component: str = "LINE-1", title: Mapping[str, str] | None = None) -> str:
     """Declare an incident about `component`; its id."""
     async with database.transaction() as tx:
         await incidents.register_components(tx, [component])
