@@ -90,8 +90,8 @@ class Shelf:
 
 
 # A header and its folded lines.
-_SUBJECT = re.compile(rb"(?im)^Subject:[ \t]*(.*(?:\r\n[ \t].*)*)")
-_MESSAGE_ID = re.compile(rb"(?im)^Message-ID:[ \t]*(.*(?:\r\n[ \t].*)*)")
+_SUBJECT = re.compile(rb"(?im)^Subject:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)")
+_MESSAGE_ID = re.compile(rb"(?im)^Message-ID:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)")
 
 
 def _header(pattern: re.Pattern[bytes], head: bytes) -> bytes:

@@ -103,17 +103,14 @@ class Processes:
         return self._logs / f"{name}.log"
 
 
-def free_port(wanted: int) -> int:
-    """`wanted` when nobody listens there on this machine, else any free port."""
+def reserve_port(wanted: int) -> socket.socket:
+    """A socket that holds `wanted`, or any free port when somebody else has that one. Close it to hand the port on."""
     for port in (wanted, 0):
-        with socket.socket() as probe:
-            # What has just been closed counts as free, as it does for our servers.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
+        try:
+            # It listens, because only that keeps others away; what was just closed counts as free.
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            continue
     raise OSError("There is no free port on this machine.")
 
 

@@ -8,6 +8,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +19,7 @@ import asyncpg
 
 from app.demo.flights import flights
 from app.demo.http_client import Connection
-from app.demo.processes import Processes, free_port
+from app.demo.processes import Processes, reserve_port
 from app.demo.story import PAGE_NAME
 from app.migrations import migrate
 from app.postgres import embedded_postgres
@@ -35,12 +36,13 @@ _TUNABLE = ("STORMDESK_SENDER_CONNECTIONS", "STORMDESK_SENDER_DEPTH")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the demo lives and listens. `folder` holds all of it."""
+    """Where the demo lives and listens. `folder` holds all of it; `held`: its ports, until its processes take them."""
 
     folder: Path
     host: str
     port: int
     operations_port: int
+    held: tuple[socket.socket, ...]
 
     @property
     def url(self) -> str:
@@ -49,6 +51,11 @@ class Place:
     @property
     def mail(self) -> Path:
         return self.folder / "mail"
+
+    def release(self) -> None:
+        """Let go of the ports."""
+        for one in self.held:
+            one.close()
 
 
 class NotReady(Exception):
@@ -76,14 +83,21 @@ def taken_place(environment: Mapping[str, str]) -> Iterator[Place]:
             ) from None
         for old in ("mail", "status", "logs"):
             shutil.rmtree(folder / old, ignore_errors=True)
-        yield _place(folder, environment)
+        place = _place(folder, environment)
+        try:
+            yield place
+        finally:
+            place.release()
 
 
 def _place(folder: Path, environment: Mapping[str, str]) -> Place:
+    operations = reserve_port(8081)
     host, _, port = environment.get("STORMDESK_BIND", "").rpartition(":")
     if port.isdigit():
-        return Place(folder, host or "127.0.0.1", int(port), free_port(8081))
-    return Place(folder, "127.0.0.1", free_port(8080), free_port(8081))
+        return Place(folder, host or "127.0.0.1", int(port), operations.getsockname()[1], (operations,))
+    public = reserve_port(8080)
+    ports = public.getsockname()[1], operations.getsockname()[1]
+    return Place(folder, "127.0.0.1", *ports, (public, operations))
 
 
 @contextmanager
@@ -106,6 +120,7 @@ async def running(place: Place, database_url: str) -> AsyncIterator[Processes]:
         assert mailbox.stdout is not None
         port = int(await mailbox.stdout.readline() or 0)
         processes.add_to_environment(_settings(place, database_url, port))
+        place.release()
         operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{place.operations_port}"}
         await processes.start("web", "app.cli", "serve", environment=operations)
         for number in range(1, WORKERS + 1):
