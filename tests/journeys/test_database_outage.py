@@ -16,9 +16,9 @@ from tests.support.people import counts_of, people, publish, until_told
 from tests.support.relays import needs_smtp_sink, smtp_sink
 from tests.support.sending_worker import command
 
-PEOPLE = 8_000
+PEOPLE = 6_000
 CONNECTIONS, DEPTH = 4, 25
-LEASE = timedelta(seconds=20)
+LEASE = timedelta(seconds=8)
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
