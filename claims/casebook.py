@@ -49,6 +49,18 @@ class KeyUse(NamedTuple):
     surname: str
 
 
+async def keep_to_indexes(connection: Driver) -> None:
+    """For this transaction: look rows up one by one. Every statement here touches some hundreds of rows by their keys.
+
+    The planner may think otherwise at the start of a storm, when the tables it knows are empty; and a connection keeps
+    a plan for as long as nobody has analysed the table again.
+    """
+    await connection.execute(
+        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
+        " set_config('enable_mergejoin', 'off', true)"
+    )
+
+
 async def claim_waiting(connection: Driver, most: int) -> list[Waiting]:
     """Lock up to `most` contacts that wait for a case, oldest first, passing over those another worker has in hand."""
     rows = await connection.fetch(

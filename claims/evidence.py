@@ -105,7 +105,7 @@ def _one_number(clues: Clues, readings: Mapping[str, Sequence[Known]]) -> dict[s
     """One clue from all readings of one number: it fits everybody who has any of them; else it is our best guess."""
     everyone = tuple(dict.fromkeys(known for fitting in readings.values() for known in fitting))
     if len(readings) > 1 and not everyone:
-        return {_best_guess(clues.phone, clues.regions): ()}
+        return {_best_guess(clues.phone, clues.regions[:2]): ()}
     return {next(iter(readings)): everyone} if readings else {}
 
 

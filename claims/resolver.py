@@ -39,6 +39,7 @@ class Resolver:
         started = time.perf_counter()
         async with self._database.transaction() as tx:
             connection = await driver(tx)
+            await casebook.keep_to_indexes(connection)
             open_ids = tuple(outage.id for outage in await self._outages.open_outages(tx))
             if open_ids != self._open:
                 await casebook.look_again(connection)
