@@ -1,0 +1,34 @@
+"""One sending process of the mail bench: `python -m app.bench.mail_worker PORT CONNECTIONS DEPTH`.
+
+Its first line of input is the database's URL (arguments can be read by every user of the machine). It says "ready".
+"""
+
+import asyncio
+import sys
+
+import uvloop
+
+from app.loops import stop_on_signals
+from foundation.database import Database
+from foundation.tokens import Tokens
+from notify.channels.email import MailChannel
+from notify.messages import MailFactory
+from notify.sender import Sender
+
+
+async def send(url: str, port: int, connections: int, depth: int) -> None:
+    """Send what is planned to the relay at `port` until SIGTERM."""
+    database = Database(url, pool=connections)
+    factory = MailFactory("updates@stormdesk.example", Tokens([b"a key that only the bench uses: it signs nothing"]))
+    channel = MailChannel([f"smtp://127.0.0.1:{port}"], factory)
+    stop = stop_on_signals()
+    sending = asyncio.create_task(Sender(database, channel, connections=connections, depth=depth).run(stop))
+    print("ready", flush=True)
+    try:
+        await sending
+    finally:
+        await database.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(send(sys.stdin.readline().strip(), *(int(one) for one in sys.argv[1:4])))
