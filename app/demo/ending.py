@@ -107,20 +107,20 @@ def print_ending(console: Console, summary: Summary, evidence: Evidence, seconds
 
 
 def print_addresses(console: Console, place: Place, incident_id: str, track_url: str, hurry: str) -> None:
-    """Where to look now. `hurry`: a last line."""
-    table = Table(title="To look at", title_justify="left", show_header=False, box=None, padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
-    table.add_row("Status page", f"{place.url}/")
-    table.add_row("The incident", f"{place.url}/incidents/{incident_id}")
-    table.add_row("As data", f"{place.url}/api/v2/summary.json")
-    table.add_row("Claim form", f"{place.url}/claim?incident={incident_id}")
-    table.add_row("A customer's case", track_url or "nobody wrote")
-    table.add_row("Metrics", f"http://127.0.0.1:{place.operations_port}/metrics")
-    table.add_row("Mails they got", f"{place.mail.resolve()}/*.eml")
-    table.add_row("Logs", f"{(place.folder / 'logs').resolve()}")
-    console.print()
-    console.print(table)
+    """Where to look now, each on a line of its own that can be copied. `hurry`: a last line."""
+    addresses = {
+        "Status page": f"{place.url}/",
+        "The incident": f"{place.url}/incidents/{incident_id}",
+        "As data": f"{place.url}/api/v2/summary.json",
+        "Claim form": f"{place.url}/claim?incident={incident_id}",
+        "A customer's case": track_url or "nobody wrote",
+        "Metrics": f"http://127.0.0.1:{place.operations_port}/metrics",
+        "Mails they got": f"{place.mail.resolve()}/*.eml",
+        "Logs": f"{(place.folder / 'logs').resolve()}",
+    }
+    console.print("\n[italic]To look at[/]")
+    for name, address in addresses.items():
+        console.print(f"  [bold]{name:<18}[/] {address}", soft_wrap=True, highlight=False)
     console.print(f"\n{hurry}")
 
 

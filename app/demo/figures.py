@@ -6,6 +6,7 @@ It asks cheaply, because what it measures shares two cores with it. It knows not
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,22 @@ from app.demo.screen import Figures
 from app.demo.verdict import Case
 from foundation.database import Database, driver
 
-# Any planned row tells: within a topic the newest update supersedes what is left of the older ones.
-_NOW = """
-SELECT (SELECT extract(epoch FROM now() - created_at) FROM deliveries WHERE state = 'planned' LIMIT 1),
-       (SELECT count(*) FROM contacts WHERE state = 'received'),
-       (SELECT count(*) FROM cases WHERE merged_into IS NULL),
-       EXISTS (SELECT FROM deliveries WHERE state = 'planned')
-           OR EXISTS (SELECT FROM deliveries WHERE state = 'sending')
-           OR EXISTS (SELECT FROM deliveries WHERE state = 'deferred')
+# Planned from figures of a moment ago, these would read whole tables to find that nothing is left.
+_ALONG_INDEXES = "SET LOCAL enable_seqscan = off"
+
+_MAIL_IS_OPEN = """
+EXISTS (SELECT FROM deliveries WHERE state = 'planned') OR EXISTS (SELECT FROM deliveries WHERE state = 'sending')
+    OR EXISTS (SELECT FROM deliveries WHERE state = 'deferred')
 """
+_UNPLACED = "EXISTS (SELECT FROM contacts WHERE state = 'received')"
+
+# Any planned row tells how long people wait: the newest update supersedes what is left of the older ones.
+_NOW = f"""
+SELECT (SELECT extract(epoch FROM now() - created_at) FROM deliveries WHERE state = 'planned' LIMIT 1),
+       {_MAIL_IS_OPEN},
+       (SELECT count(*) FROM contacts WHERE state = 'received'),
+       (SELECT count(*) FROM cases WHERE merged_into IS NULL)
+"""  # noqa: S608 (all of it is ours)
 
 
 class Gauges:
@@ -33,15 +41,10 @@ class Gauges:
         self._mail = mail
         self._earlier: list[tuple[float, int, int]] = []
         self.posting: Posting | None = None
-        self.planned = 0
-        self.mail_open = False
-        self.unplaced = 0
 
     async def read(self) -> Figures:
         """How things stand now; rates are over the last two seconds or so."""
-        async with self._database.transaction() as tx:
-            oldest, unplaced, cases, self.mail_open = (await (await driver(tx)).fetchrow(_NOW)) or (None, 0, 0, False)
-        self.unplaced = unplaced
+        oldest, mail_is_open, unplaced, cases = await self._row(_NOW)
         sent = int(self.mailbox().get("messages", 0))
         contacts = len(self.posting.receipts) if self.posting is not None else 0
         self._earlier = [*self._earlier[-5:], (time.monotonic(), sent, contacts)]
@@ -49,7 +52,7 @@ class Gauges:
         seconds = max(now - then, 0.001)
         return Figures(
             sent=sent,
-            planned=self.planned,
+            mail_is_open=mail_is_open,
             rate=(sent - sent_then) / seconds,
             oldest=float(oldest or 0),
             contacts=contacts,
@@ -57,6 +60,14 @@ class Gauges:
             unplaced=unplaced,
             cases=cases,
         )
+
+    async def mail_is_open(self) -> bool:
+        """Whether a delivery has not ended yet."""
+        return bool((await self._row(f"SELECT {_MAIL_IS_OPEN}"))[0])
+
+    async def contacts_wait(self) -> bool:
+        """Whether a contact has no case yet."""
+        return bool((await self._row(f"SELECT {_UNPLACED}"))[0])
 
     def mailbox(self) -> dict[str, Any]:
         """What the mailbox has counted so far (it writes this down twice a second)."""
@@ -83,6 +94,13 @@ class Gauges:
                 """
             )
         return float(found or 0)
+
+    async def _row(self, query: str) -> Sequence[Any]:
+        async with self._database.transaction() as tx:
+            connection = await driver(tx)
+            await connection.execute(_ALONG_INDEXES)
+            row: Sequence[Any] = tuple(await connection.fetchrow(query) or ())
+            return row
 
     async def placed(self) -> tuple[list[tuple[str, int | None]], list[Case]]:
         """Every contact with its case, and every case, as stored."""

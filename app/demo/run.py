@@ -30,7 +30,7 @@ from app.demo.screen import Screen
 from app.demo.stage import NotReady, Place, PlaceTaken, fresh_database, register_flights, running, taken_place
 from app.demo.storm import contacts
 from app.demo.story import ACTS
-from app.demo.telling import PageIsSilent, Prepared, Teller
+from app.demo.telling import PageIsSilent, Prepared, Teller, Told
 from app.demo.verdict import judge
 from app.imports import import_customers_file
 from app.postgres import PostgresUnavailable
@@ -62,6 +62,8 @@ def run_demo(*, customers: int, speed: float, contacts_per_affected: float, exit
     """
     # Standard output is for the JSON alone.
     console = Console(stderr=exit_when_done)
+    if not console.is_terminal:
+        console.width = 120  # nobody's window: lines need not break at 80
     wanted = _Wanted(customers, speed, contacts_per_affected, exit_when_done)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -71,7 +73,7 @@ def run_demo(*, customers: int, speed: float, contacts_per_affected: float, exit
         console.print("Stopped.")
         return 130
     except _FAILURES as error:
-        console.print(f"The demo failed. {error}", style="bold red", markup=False)
+        console.print(f"The demo failed. {error}", style="bold red", markup=False, soft_wrap=True)
         return 1
 
 
@@ -145,8 +147,8 @@ class _Demo:
 
     async def _acts(self, teller: Teller, posting: Posting) -> None:
         first, second = await teller.prepare(ACTS[0]), await teller.prepare(ACTS[1])
-        await self._publish(teller, first)
-        await self._until_sent(_OVERTAKE_AT)
+        told = await self._publish(teller, first)
+        await self._until_sent(told.planned * _OVERTAKE_AT)
         storm = asyncio.create_task(self._storm(posting))
         try:
             await self._publish(teller, second)
@@ -161,12 +163,12 @@ class _Demo:
         await self._publish(teller, await teller.prepare(ACTS[3]))
         await self._until_quiet(storm)
 
-    async def _publish(self, teller: Teller, prepared: Prepared) -> None:
+    async def _publish(self, teller: Teller, prepared: Prepared) -> Told:
         told = await teller.publish(prepared)
-        self._gauges.planned += told.planned
         title = told.act.texts["en"].title
         self._screen.news(title)
         self._screen.say(f"Update {len(teller.told)} is out: “{title}”. On the page {told.page_seconds:.2f} s later.")
+        return told
 
     async def _storm(self, posting: Posting) -> None:
         self._gauges.posting = posting
@@ -176,20 +178,17 @@ class _Demo:
         took = time.monotonic() - started
         self._screen.say(f"{len(posting.receipts):,} contacts have their receipt, after {took:.1f} s.")
 
-    async def _until_sent(self, share: float) -> None:
-        """Until the mailbox has this share of what was planned. It can only be asked again and again."""
-        while self._gauges.mailbox().get("messages", 0) < share * self._gauges.planned:  # noqa: ASYNC110
+    async def _until_sent(self, messages: float) -> None:
+        """Until the mailbox has so many. It can only be asked again and again."""
+        while self._gauges.mailbox().get("messages", 0) < messages:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     async def _until_quiet(self, storm: "asyncio.Task[None]", *, contacts_too: bool = True) -> None:
         """Until every delivery has ended and every contact has its case; a storm that fails is told at once."""
-        while True:
+        while await self._gauges.mail_is_open() or (contacts_too and await self._gauges.contacts_wait()):
             if storm.done():
                 storm.result()
-            await self._gauges.read()
-            if not self._gauges.mail_open and not (contacts_too and self._gauges.unplaced):
-                return
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
 
     async def _pause(self) -> None:
         await asyncio.sleep(_PAUSE / self._wanted.speed)

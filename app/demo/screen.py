@@ -20,7 +20,7 @@ class Figures:
     """How things stand. `rate`: mails a second of late; `oldest`: seconds that the oldest unsent mail has waited."""
 
     sent: int = 0
-    planned: int = 0
+    mail_is_open: bool = False
     rate: float = 0.0
     oldest: float = 0.0
     contacts: int = 0
@@ -52,7 +52,7 @@ class Screen:
     def say(self, text: str) -> None:
         """A line that stays, with the time since the start."""
         line = Text.assemble((f"{time.monotonic() - self._started:6.1f} s  ", "dim"), text)
-        self._console.print(line, highlight=False)
+        self._console.print(line, highlight=False, soft_wrap=True)
 
     def news(self, title: str) -> None:
         """The headline of the latest update."""
@@ -73,9 +73,13 @@ class Screen:
         self._live.update(Text(""), refresh=True)
 
 
+def _waiting(figures: Figures) -> str:
+    return f"oldest waiting {figures.oldest:.0f} s" if figures.mail_is_open else "nothing waiting"
+
+
 def _line(figures: Figures) -> str:
     return (
-        f"mail {figures.sent:,} ({figures.rate:,.0f}/s, oldest waiting {figures.oldest:.0f} s) · "
+        f"mail {figures.sent:,} ({figures.rate:,.0f}/s, {_waiting(figures)}) · "
         f"contacts {figures.contacts:,} ({figures.contact_rate:,.0f}/s, {figures.unplaced:,} not in a case yet) · "
         f"cases {figures.cases:,}"
     )
@@ -89,8 +93,7 @@ def _table(news: str, figures: Figures) -> Table:
     table.add_column()
     table.add_row("", "", "", "")
     table.add_row("Update", "", "", news)
-    waiting = f"{max(figures.planned - figures.sent, 0):,} to go, oldest waiting {figures.oldest:.0f} s"
-    table.add_row("Mail", f"{figures.sent:,}", f"{figures.rate:,.0f}/s", waiting)
+    table.add_row("Mail", f"{figures.sent:,}", f"{figures.rate:,.0f}/s", _waiting(figures))
     unplaced = f"{figures.unplaced:,} not in a case yet" if figures.unplaced else ""
     table.add_row("Contacts", f"{figures.contacts:,}", f"{figures.contact_rate:,.0f}/s", unplaced)
     table.add_row("Cases", f"{figures.cases:,}", "", "")
