@@ -96,7 +96,7 @@ def print_ending(console: Console, summary: Summary, evidence: Evidence, seconds
     )
     table.add_row("Status page", f"{summary.status_page_seconds:.2f} s", "after publishing, for the slowest update")
     table.add_row("Contacts", f"{summary.contacts:,}", "each with a receipt before its sender was answered")
-    table.add_row("Cases", f"{summary.cases:,}", "one for each customer who wrote")
+    table.add_row("Cases", f"{summary.cases:,}", "one for each customer who wrote, and for whom nobody can know")
     table.add_row("Unresolved", f"{summary.unresolved_contacts:,}", "contacts that say nothing to know a person by")
     table.add_row("Lost contacts", f"{summary.lost_contacts:,}", "")
     table.add_row("Customers with two cases", f"{summary.customers_with_two_cases:,}", "")
