@@ -19,7 +19,7 @@ _deliveries = Counter(
 )
 _send_batch = Histogram(
     "stormdesk_send_batch_seconds",
-    "Time from claiming a batch of deliveries to having recorded its outcomes.",
+    "Time from claiming a batch of deliveries to knowing all its outcomes.",
     ["channel"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600),
 )
@@ -48,7 +48,7 @@ def record_deliveries(channel: str, state: str, count: int) -> None:
 
 
 def record_send_batch_seconds(channel: str, seconds: float) -> None:
-    """A batch took `seconds` from its claim to its record."""
+    """A batch took `seconds` from its claim to its last outcome."""
     _send_batch.labels(_closed(channel, _CHANNELS)).observe(seconds)
 
 

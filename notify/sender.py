@@ -107,14 +107,18 @@ class Sender:
 
     async def _with_texts(self, tx: Tx, claimed: Sequence[outbox.Claimed]) -> list[Outgoing]:
         wanted = {one.message_id for one in claimed}
-        if not wanted <= self._messages.keys():
-            # Few are in use at a time: one for each language of what is being sent.
-            self._messages = {message.id: message for message in await outbox.load_messages(tx, list(wanted))}
+        texts = {message_id: self._messages[message_id] for message_id in wanted & self._messages.keys()}
+        if missing := list(wanted - texts.keys()):
+            found = {message.id: message for message in await outbox.load_messages(tx, missing)}
+            texts |= found
+            if len(self._messages) > 1000:  # a receipt has a text of its own; what is sent to many is soon back
+                self._messages.clear()
+            self._messages |= found
         return [
             Outgoing(
                 one.id,
                 one.attempt,
-                self._messages[one.message_id],
+                texts[one.message_id],
                 one.address,
                 {"name": one.name, "customer_number": one.customer_number},
                 one.not_after,
