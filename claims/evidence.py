@@ -123,11 +123,14 @@ def _ordered_regions(language: str, regions: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _folded(name: str) -> tuple[str, str]:
-    """(name, surname) for comparing. `De Vries, Jan` has its surname in front, as the comma tells."""
+    """(name, surname) for comparing. `De Vries, Jan` has its surname in front, as the comma tells.
+
+    Cut short: folding can make a letter into eighteen, and a key must fit into an index (2704 bytes in PostgreSQL).
+    """
     name = name if name.isascii() else _unmangled(name)
     head, comma, _ = name.partition(",")
     words = [word for word in fold_name(head if comma else name).split() if word not in PARTICLES]
-    return fold_name(name), words[-1] if words else ""
+    return fold_name(name)[:120].rstrip(), words[-1][:60] if words else ""
 
 
 def _unmangled(name: str) -> str:

@@ -137,6 +137,32 @@ async def test_bytes_nobody_can_read_get_a_case_too(database: Database, anna: in
     assert await cases(database, "SELECT state, matched_by FROM contacts") == [("resolved", "nothing_to_go_by")]
 
 
+async def test_no_text_of_anybody_stops_the_resolver(database: Database, anna: int) -> None:
+    """A worker that fails on a contact would fail on it again for ever, and with it everybody behind it."""
+    odd = [
+        "\ufdfa" * 200,
+        "\0" * 200,
+        "😀" * 200,
+        "İ" * 200,
+        "ß" * 200,
+        "\u202e\u0000\x1b",
+        "a" * 200,
+        "٣" * 60,
+        "%s\\",
+    ]
+    for text in odd:
+        await told(
+            database,
+            name=text,
+            customer_number=text[:60],
+            reference=text,
+            email=f"{text[:60]}@x.example",
+            phone=text[:60],
+        )
+        await told(database, name=text, email="p@home.example", phone="+31699999999")
+    assert await cases(database, "SELECT count(*) FROM contacts WHERE state = 'received'") == [(0,)]
+
+
 async def test_no_incident_no_case_until_there_is_one(database: Database) -> None:
     async with Intake(database).running() as intake:
         await send(intake, message="Is something wrong?", customer_number="N-0001")

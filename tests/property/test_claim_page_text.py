@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.templates import LANGUAGES, render
+from claims.evidence import clues_in, evidence_of
+from claims.identity import Known, decide
 from claims.receipts import grouped, masked, new_receipt, read_receipt
 from claims.submissions import ASKS_FOR, FIELDS, Submission, from_form, read_form, read_json, stored_submission
 from claims.tracking import Followed, ShownContact
@@ -25,6 +27,8 @@ NASTY = [
     "\0\x1b[31m\u202e\u200b",
     "' or 1=1; --",
     "&lt;b&gt;",
+    "\ufdfa" * 200,
+    "😀 " * 100,
 ]
 texts = st.one_of(st.sampled_from(NASTY), st.text(max_size=60), st.text(alphabet="<>&\"'/={}%\0 \n", max_size=30))
 fields = [name for name in FIELDS if name not in ("asks_for", "language", "incident")]
@@ -132,6 +136,15 @@ def test_no_bytes_break_the_reading_of_a_stored_contact(raw: bytes) -> None:
     for channel in ("api", "web", "mail"):
         found = stored_submission(channel, raw)
         assert found is None or isinstance(found, Submission)
+
+
+@given(said=typed_forms, shared=st.booleans())
+def test_no_text_breaks_the_rules_of_identity(said: Mapping[str, str], shared: bool) -> None:
+    clues = clues_in(Submission(**said))  # type: ignore[arg-type]
+    fits = {("mail", mail): [Known(1, "a"), Known(2, "b")] for mail in clues.mails if shared}
+    for key in decide(evidence_of(clues, fits)).keys:
+        assert "\0" not in key.value
+        assert len(key.value.encode()) < 2000
 
 
 @given(st.text(max_size=80))
