@@ -31,6 +31,7 @@ from foundation.database import Database
 # What smtp-source sends by -l; ours carries more headers on top, as real mail does.
 BODY_BYTES = 4096
 BASELINE_CONNECTIONS = 10
+ROUNDS = 2
 WORKERS = 2
 CONNECTIONS = 5
 DEPTH = 50
@@ -45,29 +46,33 @@ _SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr
 
 
 def bench_mail(recipients: int) -> dict[str, object]:
-    """Send one update to `recipients` people and give the figures.
+    """Send an update to `recipients` people and give the figures: the best of some rounds, ours and the baseline's.
 
-    `seconds` runs from the start of publication to the last result on disk, planning included. The baseline sends as
-    many before and after ours. Without Debian's package postfix there is no baseline, and the demo's mailbox receives.
+    `seconds` runs from the start of publication to the last result on disk, planning included. Without Debian's
+    package postfix there is no baseline, and the demo's mailbox receives.
     """
     sink, source = shutil.which("smtp-sink", path=_SBIN), shutil.which("smtp-source", path=_SBIN)
+    rates: list[float] = []
+    took: list[tuple[float, float]] = []
     with _sink(sink) as port, _database() as url:
-        before = _baseline(source, port, recipients) if sink and source else None
-        planning, seconds = uvloop.run(_ours(url, port, recipients))
-        after = _baseline(source, port, recipients) if sink and source else None
-    rounds = [rate for rate in (before, after) if rate is not None]
-    baseline = sum(rounds) / len(rounds) if rounds else None
-    per_second = recipients / seconds
+        asyncio.run(_load_directory(url, recipients))
+        for number in range(ROUNDS):
+            if sink and source:
+                rates.append(_baseline(source, port, recipients))
+            took.append(uvloop.run(_ours(url, port, recipients, number)))
+    seconds, planning = min(took)
+    baseline = max(rates, default=None)
     return {
         "bench": "mail",
         "n": recipients,
         "seconds": round(seconds, 2),
-        "per_second": round(per_second),
+        "per_second": round(recipients / seconds),
         "planning_seconds": round(planning, 2),
         "per_second_after_planning": round(recipients / (seconds - planning)),
         "baseline": {"name": "smtp-source", "per_second": round(baseline)} if baseline else None,
-        "ratio": round(per_second / baseline, 3) if baseline else None,
-        "baseline_rounds": [round(rate) for rate in rounds],  # far apart: the machine was busy
+        "ratio": round(recipients / seconds / baseline, 3) if baseline else None,
+        # Far apart: the machine was busy.
+        "rounds": {"ours": [round(recipients / one) for one, _ in took], "baseline": [round(rate) for rate in rates]},
         **({} if baseline else {"note": "No baseline: smtp-source and smtp-sink (Debian: postfix) are not installed."}),
         "body_bytes": BODY_BYTES,
         "workers": WORKERS,
@@ -159,17 +164,16 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-async def _ours(url: str, port: int, recipients: int) -> tuple[float, float]:
-    """Seconds of planning, and seconds in all."""
-    await _load_directory(url, recipients)
+async def _ours(url: str, port: int, recipients: int, number: int) -> tuple[float, float]:
+    """Seconds in all, and seconds of planning."""
     async with _workers(url, port):
         database = Database(url, pool=2)
         try:
             began = time.perf_counter()
-            await _publish(database)
+            key = await _publish(database, number)
             planned = time.perf_counter()
-            await _everything_recorded(database, recipients)
-            return planned - began, time.perf_counter() - began
+            await _everything_recorded(database, key, recipients)
+            return time.perf_counter() - began, planned - began
         finally:
             await database.close()
 
@@ -203,7 +207,7 @@ async def _load_directory(url: str, recipients: int) -> None:
         await connection.close()
 
 
-async def _publish(database: Database) -> None:
+async def _publish(database: Database, number: int) -> str:
     audience = select(notify.exposures.c.customer_id, notify.exposures.c.needed_at).where(
         notify.exposures.c.component_key == "bench"
     )
@@ -212,21 +216,22 @@ async def _publish(database: Database) -> None:
     async with database.transaction() as tx:
         await notify.enqueue(
             tx,
-            key="bench",
-            topic="incident:bench",
+            key=f"bench:{number}",
+            topic=f"incident:bench-{number}",
             number=1,
             messages=[
                 notify.MessageText("mail", language, "Update 1", f"{{name}},\n{filler}") for language in ("en", "nl")
             ],
             audience=audience,
         )
+    return f"bench:{number}"
 
 
-async def _everything_recorded(database: Database, recipients: int) -> None:
+async def _everything_recorded(database: Database, key: str, recipients: int) -> None:
     while True:
         async with database.transaction() as tx:
             if not (await tx.execute(text(_LIVE))).all():
-                counts = await notify.delivery_summary(tx, "bench")
+                counts = await notify.delivery_summary(tx, key)
                 break
         await asyncio.sleep(0.02)
     if counts["accepted"] != recipients:
