@@ -47,8 +47,12 @@ class Posting:
             async with asyncio.TaskGroup() as group:
                 for _ in range(connections):
                     group.create_task(self._post_on_one_connection())
-        except* PostingFailed as failed:
-            raise failed.exceptions[0] from None
+        except ExceptionGroup as failed:
+            # Not `except*`: what is raised inside one comes out wrapped in a group on early 3.11, and bare on later ones.
+            ours = failed.subgroup(PostingFailed)
+            if ours is None:
+                raise
+            raise ours.exceptions[0] from None
 
     async def _post_on_one_connection(self) -> None:
         connection = Connection(self._host, self._port)
