@@ -48,7 +48,7 @@ class Posting:
                 for _ in range(connections):
                     group.create_task(self._post_on_one_connection())
         except ExceptionGroup as failed:
-            # Not `except*`: what is raised inside one comes out wrapped in a group on early 3.11, and bare on later ones.
+            # Not `except*`: what is raised inside one comes out in a group on early 3.11, and bare on later ones.
             ours = failed.subgroup(PostingFailed)
             if ours is None:
                 raise
