@@ -4,13 +4,12 @@ import asyncio
 
 from alembic import context
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 import app.tables
 import claims.tables
 import incidents.tables
 import notify.tables
-from foundation.database import metadata
+from foundation.database import Database, metadata
 
 __all__ = ["app", "claims", "incidents", "notify"]  # imported for the tables they declare
 
@@ -37,13 +36,12 @@ def _migrate(connection: Connection) -> None:
 
 
 async def _run() -> None:
-    url = context.config.attributes["url"].replace("postgresql://", "postgresql+asyncpg://", 1)
-    engine = create_async_engine(url)
+    database = Database(context.config.attributes["url"], pool=1)
     try:
-        async with engine.connect() as connection:
+        async with database.connection() as connection:
             await connection.run_sync(_migrate)
     finally:
-        await engine.dispose()
+        await database.close()
 
 
 asyncio.run(_run())

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 
-from foundation.database import database_is_away
+from foundation.database import DatabaseAway
 
 _log = structlog.get_logger()
 
@@ -34,10 +34,8 @@ async def keep(step: Step, stop: asyncio.Event, *, idle_seconds: float) -> None:
         try:
             found = await step()
             patience = 0.2
-        except Exception as error:
-            if not database_is_away(error):
-                raise
-            _log.warning("database is away, waiting", seconds=patience)
+        except DatabaseAway as error:
+            _log.warning("database is away, waiting", seconds=patience, reason=str(error))
             found, idle = False, patience
             patience = min(patience * 2, 5.0)
         else:
@@ -56,17 +54,24 @@ async def wait(stop: asyncio.Event, seconds: float) -> None:
 
 
 async def run(loops: Mapping[str, Loop], stop: asyncio.Event) -> None:
-    """Run the named loops until `stop` is set or one of them fails; the others then end their work in hand."""
+    """Run the named loops until `stop` is set or one of them fails; the others then end their work in hand.
+
+    Raises an ExceptionGroup of what failed, once all have ended: a loop is never cancelled, because a sender cut off in
+    the middle of a mail would not know whether it was sent.
+    """
+    failures: list[Exception] = []
 
     async def one(name: str, loop: Loop) -> None:
         try:
             await loop(stop)
-        except Exception:
+        except Exception as error:
             _log.exception("loop failed", loop=name)
-            raise
+            failures.append(error)
         finally:
             stop.set()
 
     async with asyncio.TaskGroup() as group:
         for name, loop in loops.items():
             group.create_task(one(name, loop), name=name)
+    if failures:
+        raise ExceptionGroup("Loops failed.", failures)

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.wiring import Parts
-from foundation.database import database_is_away
+from foundation.database import DatabaseAway
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -28,9 +28,7 @@ def routes(parts: Parts, exposition: Handler, *, guarded: bool) -> list[Route]:
         try:
             async with parts.database.transaction() as tx:
                 await tx.execute(text("SELECT 1"))
-        except Exception as error:
-            if not database_is_away(error):
-                raise
+        except DatabaseAway:
             return PlainTextResponse("the database is away\n", 503)
         return PlainTextResponse("ready\n")
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from foundation.database import database_is_away
+from foundation.database import DatabaseAway
 from foundation.errors import Busy, Conflict, Invalid, NotFound, Refusal
 
 _log = structlog.get_logger()
@@ -53,7 +53,7 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 async def unexpected(request: Request, error: Exception) -> Response:
     """The answer when we broke. A database that is away says so and asks to come back; anything else is a bug."""
-    if database_is_away(error):
+    if isinstance(error, DatabaseAway):
         return problem(503, "unavailable", "We cannot store this right now. Please try again shortly.", retry_after=5)
     _log.error("request failed", path=request.url.path, exc_info=error)
     return problem(500, "internal_error", "Something broke on our side. It has been noted.")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import metrics
 from claims.receipts import new_receipt
 from claims.submissions import Channel
-from foundation.database import Database, Driver, database_is_away, driver
+from foundation.database import Database, DatabaseAway, Driver, driver
 from foundation.errors import Busy, Invalid
 
 _BUSY = "We cannot take this in right now. Please send it again in a moment."
@@ -125,9 +125,10 @@ class Intake:
         try:
             async with self._database.transaction() as tx:
                 answers = await _insert(await driver(tx), places)
+        except DatabaseAway:
+            answers = [Busy(_BUSY, retry_after=5)] * len(places)
         except Exception as error:  # noqa: BLE001 (each of those who wait must hear, whatever broke)
-            away = Busy(_BUSY, retry_after=5) if database_is_away(error) else error
-            answers = [away] * len(places)
+            answers = [error] * len(places)
         for place, answer in zip(places, answers, strict=True):
             if place.done.done():
                 continue

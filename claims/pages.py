@@ -35,7 +35,7 @@ from claims.submissions import (
 )
 from claims.tracking import contact_state, follow, read_track_token, recognise, track_token
 from foundation.clock import Clock
-from foundation.database import Database, Tx, database_is_away
+from foundation.database import Database, DatabaseAway, Tx
 from foundation.errors import Busy, Fault, Invalid, NotFound
 from foundation.tokens import Tokens
 
@@ -206,9 +206,7 @@ class _ClaimForm:
                 found = await self._outages.open_outages(tx)
                 public = await self._outages.public(tx, {outage.id for outage in found})
                 return [outage for outage in found if outage.id in public]
-        except Exception as error:
-            if not database_is_away(error):
-                raise
+        except DatabaseAway:
             return ()
 
 

@@ -3,13 +3,14 @@
 Use cases take a `tx` (an open transaction) as an argument and never commit; whoever opened it does.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import asyncpg
 from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 metadata = MetaData(
@@ -30,28 +31,54 @@ else:
     Driver = asyncpg.Connection
 
 
-class Database:
-    """A pool of connections to one PostgreSQL. `url`: `postgresql://…`; `pool`: connections kept at most."""
+class DatabaseAway(Exception):
+    """The database cannot be reached now (stopped, restarting, cut off, every connection in use), so waiting helps.
 
-    def __init__(self, url: str, *, pool: int = 10) -> None:
+    What a transaction wrote is undone; when the connection was lost while committing nobody can tell.
+    """
+
+
+class Database:
+    """A pool of connections to one PostgreSQL.
+
+    `url`: `postgresql://…`; `pool`: connections kept at most; `patience`: seconds to wait for one while all are in use.
+    """
+
+    def __init__(self, url: str, *, pool: int = 10, patience: float = 30) -> None:
         self.engine: AsyncEngine = create_async_engine(
             url.replace("postgresql://", "postgresql+asyncpg://", 1),
             pool_size=pool,
             max_overflow=0,
-            pool_timeout=30,
+            pool_timeout=patience,
             connect_args={"server_settings": {"timezone": "UTC", "application_name": "stormdesk"}, "timeout": 10},
         )
 
     @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """A connection on which nothing is begun, for migrations, which commit step by step.
+
+        Raises `DatabaseAway` when there is none to be had and when it is lost. Any other error of the block stays
+        itself, an OSError or a TimeoutError too.
+        """
+        with _away_when_lost():
+            async with AsyncExitStack() as stack:
+                with _away_unless_reached():
+                    connection = await stack.enter_async_context(self.engine.connect())
+                yield connection
+
+    @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self.engine.begin() as tx:
+        """One transaction: committed when the block ends, rolled back when it raises. Raises `DatabaseAway`."""
+        async with self.connection() as tx, tx.begin():
             yield tx
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Tx]:
-        """A read-only, repeatable-read transaction: every figure read in it belongs to the same instant."""
-        async with self.engine.begin() as tx:
+        """A read-only, repeatable-read transaction: every figure read in it belongs to the same instant.
+
+        Raises `DatabaseAway`.
+        """
+        async with self.transaction() as tx:
             await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             yield tx
 
@@ -73,28 +100,43 @@ async def driver(tx: Tx) -> Driver:
     return connection
 
 
-def database_is_away(error: BaseException) -> bool:
-    """Whether `error` means that the server cannot be reached now (stopped, restarting, cut off), so waiting helps."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(database_is_away(one) for one in error.exceptions)
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return True
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    # asyncpg's own error stands behind the DBAPI wrapper that SQLAlchemy puts around it.
-    causes = [cause, cause.__cause__ if cause is not None else None]
-    return any(isinstance(one, _AWAY) or _closed(one) for one in causes)
+@contextmanager
+def _away_unless_reached() -> Iterator[None]:
+    """Around getting a connection, and nothing else: whatever fails here is the database's."""
+    try:
+        yield
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError, PoolTimeout) as error:
+        raise DatabaseAway(f"The database cannot be reached: {_reason(error)}") from error
 
 
-def _closed(error: BaseException | None) -> bool:
+@contextmanager
+def _away_when_lost() -> Iterator[None]:
+    """Around the use of a connection. Only what the driver itself raises can mean that it is gone."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError) as error:
+        if not _is_lost(error):
+            raise
+        raise DatabaseAway(f"The connection to the database is lost: {_reason(error)}") from error
+
+
+def _is_lost(error: Exception) -> bool:
+    if isinstance(error, DBAPIError):
+        # The driver's own error stands behind SQLAlchemy's and that of its adapter.
+        cause = error.orig.__cause__ if error.orig is not None else None
+        return error.connection_invalidated or (isinstance(cause, Exception) and _is_lost(cause))
     # asyncpg says "connection is closed" with the same class as for misuse of its interface, which must not be hidden.
-    return isinstance(error, asyncpg.InterfaceError) and "closed" in str(error)
+    return isinstance(error, _LOST) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error))
 
 
-# 57P01–57P03 (stopping, starting), class 08 (connection), and the socket itself.
-_AWAY = (
-    ConnectionError,
-    FileNotFoundError,
-    TimeoutError,
+def _reason(error: Exception) -> str:
+    # Some say nothing but their name (TimeoutError), and SQLAlchemy adds the statement, which is about people.
+    said = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return str(said).partition("\n")[0] or type(said).__name__
+
+
+# Class 08 (connection) and 57P01–57P03 (stopping, crashed, starting).
+_LOST = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 import notify
 from foundation.actors import Actor
 from foundation.clock import Clock
-from foundation.database import Database, Tx, database_is_away
+from foundation.database import Database, DatabaseAway, Tx
 from incidents.bodies import IncidentBody, IncidentChanges, UpdateBody, read_body
 from incidents.page_files import PageNotWritten
 from incidents.publishing import Compose, amend, approve, declare, draft_update, preview_update, publish
@@ -120,9 +120,7 @@ class _Updates:
     async def _draw(self) -> bool:
         try:
             await self._page.refresh(self._database)
-        except Exception as error:
-            if not (isinstance(error, PageNotWritten | OSError) or database_is_away(error)):
-                raise
+        except (PageNotWritten, OSError, DatabaseAway) as error:
             _log.error("status page not written", error=str(error))
             return False
         return True

@@ -1,6 +1,7 @@
 """What the database knows at this moment, measured from the facts when somebody asks, with a short memory.
 
-One statement over each view, so a scrape costs the same however many processes run. It knows no package's tables.
+One statement over each view. Each process that is scraped measures for itself, but remembers the answer for a few
+seconds, so scraping it more often costs no more. It knows no package's tables.
 """
 
 import asyncio
@@ -10,10 +11,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from foundation.database import Database, Tx, database_is_away
+from foundation.database import Database, DatabaseAway, Tx
 from metrics.facts import case_facts, contact_facts, delivery_facts
 
-Clock = Callable[[], float]
+Monotonic = Callable[[], float]
 UNSENT = ("planned", "sending", "deferred")
 
 
@@ -55,7 +56,7 @@ async def take_sample(tx: Tx) -> Sample:
 class Sampler:
     """Takes a sample when asked and remembers it for `seconds`, so that many scrapers cost what one does."""
 
-    def __init__(self, database: Database, *, seconds: float = 5.0, clock: Clock = time.monotonic) -> None:
+    def __init__(self, database: Database, *, seconds: float = 5.0, clock: Monotonic = time.monotonic) -> None:
         self._database = database
         self._seconds = seconds
         self._clock = clock
@@ -73,7 +74,5 @@ class Sampler:
         try:
             async with asyncio.timeout(8), self._database.snapshot() as tx:
                 return await take_sample(tx)
-        except Exception as error:
-            if not database_is_away(error):
-                raise
+        except (DatabaseAway, TimeoutError):
             return None

@@ -15,7 +15,7 @@ from typing import TypeVar
 import structlog
 
 import metrics
-from foundation.database import Database, Tx, database_is_away
+from foundation.database import Database, DatabaseAway, Tx
 from notify import outbox
 from notify.channels import Channel, Lane, Outgoing, Result
 from notify.delivery import Outcome, outcome
@@ -145,9 +145,7 @@ class Sender:
         try:
             async with self._database.transaction() as tx:
                 await outbox.renew(tx, [(one.id, one.attempt) for one in batch], self._lease)
-        except Exception as error:
-            if not database_is_away(error):
-                raise
+        except DatabaseAway:
             _log.warning("database is away, lease not renewed", deliveries=len(batch))
 
     async def _patiently(self, work: Callable[[Tx], Awaitable[T]], stop: asyncio.Event, *, insist: bool) -> T | None:
@@ -157,10 +155,8 @@ class Sender:
             try:
                 async with self._database.transaction() as tx:
                     return await work(tx)
-            except Exception as error:
-                if not database_is_away(error):
-                    raise
-                _log.warning("database is away, waiting", seconds=pause, unrecorded=insist)
+            except DatabaseAway as error:
+                _log.warning("database is away, waiting", seconds=pause, unrecorded=insist, reason=str(error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
         return None
