@@ -28,8 +28,8 @@ STATES: tuple[State, ...] = get_args(State)
 
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     # A planned row that was in doubt before (a worker died with it) ends as unknown, not as superseded or expired:
-    # those two say that nothing was sent.
-    "planned": frozenset({"sending", "superseded", "expired", "unknown"}),
+    # those two say that nothing was sent, and so does suppressed: the last usable address was lost since planning.
+    "planned": frozenset({"sending", "suppressed", "superseded", "expired", "unknown"}),
     # Back to planned: released untried, or once after its worker died (the repeat carries the same Message-ID).
     # Superseded: overtaken while it was out, and then refused for now; it is not tried again.
     "sending": frozenset({"accepted", "rejected", "deferred", "planned", "superseded", "expired", "unknown"}),

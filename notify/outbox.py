@@ -3,6 +3,7 @@
 Every statement keeps to the rule book in `delivery.py`. It knows nothing of channels' protocols.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -37,10 +38,25 @@ class Claimed:
 # and the number stands in the text because for an unknown LIMIT it would plan to read a tenth of the table.
 # The customer's other delivery is asked for by a subquery with a LIMIT, which cannot become a join: planned while the
 # outbox is empty, the join of NOT EXISTS compared every waiting row with every row being sent, for half a minute.
+# An address may have been suppressed, or its consent withdrawn, since planning. Then another of the customer's serves,
+# if there is one (looked for only then, so this costs the others nothing); else the row ends here, unsent.
 _CLAIM = """
 UPDATE deliveries d
-   SET state = 'sending', attempt = d.attempt + 1, lease_until = now() + $2::interval, reason = NULL
-  FROM addresses a, customers c, dispatches p
+   SET state = CASE WHEN b.id IS NOT NULL THEN 'sending' WHEN d.doubtful > 0 THEN 'unknown' ELSE 'suppressed' END,
+       address_id = coalesce(b.id, a.id),
+       attempt = d.attempt + (b.id IS NOT NULL)::integer,
+       lease_until = CASE WHEN b.id IS NOT NULL THEN now() + $2::interval END,
+       final_at = CASE WHEN b.id IS NULL THEN now() END,
+       reason = CASE WHEN b.id IS NOT NULL THEN NULL WHEN a.consent THEN a.suppressed_because ELSE 'no_consent' END
+  FROM addresses a
+  LEFT JOIN LATERAL (
+        SELECT a.id, a.value WHERE a.consent AND a.health = 'usable'
+         UNION ALL
+        SELECT o.id, o.value FROM addresses o
+         WHERE o.customer_id = a.customer_id AND o.channel = a.channel AND o.consent AND o.health = 'usable'
+           AND NOT (a.consent AND a.health = 'usable')
+         LIMIT 1) b ON true,
+       customers c, dispatches p
  WHERE d.id = ANY (ARRAY (
         SELECT w.id
           FROM deliveries w
@@ -52,7 +68,7 @@ UPDATE deliveries d
          LIMIT {count:d}
            FOR UPDATE OF w SKIP LOCKED))
    AND a.id = d.address_id AND c.id = d.customer_id AND p.id = d.dispatch_id
-RETURNING d.id, d.attempt, d.message_id, a.value, c.name, c.number, p.not_after
+RETURNING d.state, d.id, d.attempt, d.message_id, b.value, c.name, c.number, p.not_after
 """
 
 # Locked in the order of id: see `planning._OVERTAKE`. A row overtaken while it was out is not tried again. One that was
@@ -98,14 +114,16 @@ async def record_and_claim(
 ) -> tuple[Mapping[str, int], list[Claimed]]:
     """Store what became of attempts, and take up to `count` planned deliveries, most urgent first, into sending.
 
-    Returns how many rows took each state, and what was claimed. A result whose row is no longer sending under its
-    attempt is passed over: somebody else answers for it now. Rows that others hold are not claimed.
+    Returns how many rows ended or wait again in each state, and what was claimed. A result whose row is no longer
+    sending under its attempt is passed over: somebody else answers for it now. Rows that others hold are not claimed;
+    those whose customer may no longer be reached end, and count among the states.
     """
     await tx.execute(_ALONG_INDEXES)
     connection = await driver(tx)
-    states = await _record(connection, done) if done else {}
+    states = Counter(await _record(connection, done) if done else {})
     rows = await connection.fetch(_CLAIM.format(count=count), channel, lease) if count else []
-    return states, [Claimed(*row) for row in rows]
+    states.update(row["state"] for row in rows if row["state"] != "sending")
+    return states, [Claimed(*tuple(row)[1:]) for row in rows if row["state"] == "sending"]
 
 
 async def _record(connection: Driver, done: Mapping[Key, Outcome]) -> Mapping[str, int]:

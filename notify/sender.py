@@ -9,12 +9,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import structlog
 
 import metrics
+from foundation.clock import Clock, system_clock
 from foundation.database import Database, DatabaseAway, Tx
 from notify import outbox
 from notify.channels import Channel, Lane, Outgoing, Result
@@ -43,6 +44,7 @@ class Sender:
         depth: int = 25,
         lease: timedelta = timedelta(seconds=60),
         idle_seconds: float = 0.25,
+        clock: Clock = system_clock,
     ) -> None:
         self._database = database
         self._channel = channel
@@ -50,6 +52,7 @@ class Sender:
         self._depth = depth
         self._lease = lease
         self._idle_seconds = idle_seconds
+        self._clock = clock
         self._messages: dict[int, Message] = {}
         self._scout = asyncio.Lock()
 
@@ -75,18 +78,23 @@ class Sender:
 
     async def _next_batch(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
         """Record `done`, and claim. Waits while there is nothing; empty only after `stop`."""
-        if batch := await self._turn(done, stop):
+        batch, _ = await self._turn(done, stop)
+        if batch:
             return batch
         # One lane looks for work and the others queue behind it, so that an idle worker asks the database rarely.
         async with self._scout:
             while not stop.is_set():
-                if batch := await self._turn({}, stop):
+                batch, ended = await self._turn({}, stop)
+                if batch:
                     return batch
-                await _pause(stop, self._idle_seconds)
+                if not ended:
+                    await _pause(stop, self._idle_seconds)
         return []
 
-    async def _turn(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
+    async def _turn(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> tuple[list[Outgoing], bool]:
         """One transaction: record, then claim. Results outlive a database that is away; nothing is sent meanwhile.
+
+        Also says whether anything was recorded or ended: then there may be more to claim, though nothing was.
 
         Should the answer to a commit get lost, the record is repeated and finds nothing left to do; what was claimed
         in it comes back when its lease ends.
@@ -99,11 +107,11 @@ class Sender:
 
         found = await self._patiently(work, stop, insist=bool(done))
         if found is None:
-            return []
+            return [], False
         states, batch = found
         for state, number in states.items():
             metrics.record_deliveries(self._channel.name, state, number)
-        return batch
+        return batch, bool(states)
 
     async def _with_texts(self, tx: Tx, claimed: Sequence[outbox.Claimed]) -> list[Outgoing]:
         wanted = {one.message_id for one in claimed}
@@ -135,7 +143,7 @@ class Sender:
         except asyncio.CancelledError:
             sending.cancel()
             raise
-        now = datetime.now(UTC)
+        now = self._clock()
         return {
             (one.id, one.attempt): _outcome(one, result, now)
             for one, result in zip(batch, sending.result(), strict=True)

@@ -90,7 +90,7 @@ dispatches = Table(
     Column("topic", Text, nullable=False),
     Column("number", Integer, nullable=False),
     Column("urgency", SmallInteger, nullable=False, server_default="1"),
-    _moment("not_after"),
+    Column("not_after", DateTime(timezone=True), nullable=False),
     _moment("created_at", now=True),
     UniqueConstraint("topic", "number"),
 )

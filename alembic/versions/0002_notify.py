@@ -73,7 +73,7 @@ STATEMENTS = [
         topic text NOT NULL,
         number integer NOT NULL,
         urgency smallint NOT NULL DEFAULT 1,
-        not_after timestamptz,
+        not_after timestamptz NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         CONSTRAINT dispatches_pkey PRIMARY KEY (id),
         CONSTRAINT dispatches_key_key UNIQUE (key),

@@ -7,12 +7,12 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Protocol, cast
 
 import aiosmtplib
 import structlog
 
+from foundation.clock import Clock, system_clock
 from notify.channels import Lane, Outgoing, Refused, Result, Unclear, Unsent
 from notify.channels.pipelining import PipelinedConnection
 from notify.channels.relays import Relay, Relays
@@ -57,12 +57,14 @@ class MailChannel:
         timeouts: Timeouts | None = None,
         limits: Limits | None = None,
         greeting_name: str = "localhost",
+        clock: Clock = system_clock,
     ) -> None:
         self.relays = Relays(relays)
         self.factory = factory
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
         self.greeting_name = greeting_name
+        self.clock = clock
         self._templates: dict[int, MailTemplate] = {}
 
     def lane(self) -> Lane:
@@ -113,7 +115,7 @@ class MailLane:
 
     async def send(self, batch: Sequence[Outgoing], stop: asyncio.Event) -> list[Result]:
         """See `Lane.send`. A message that may have left us is never tried again here."""
-        date = mail_date(datetime.now(UTC))
+        date = mail_date(self._channel.clock())
         sendable = [one for one in batch if is_sendable(one.address)]
         envelopes = [self._channel.envelope(one, date) for one in sendable]
         results = iter(await self._send(envelopes, stop))

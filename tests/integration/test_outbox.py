@@ -276,6 +276,60 @@ async def test_a_deferred_message_waits_for_its_pause_and_is_then_planned_again(
     assert await _counts(database, key) == {"accepted": 1}
 
 
+@pytest.mark.parametrize(
+    ("lost", "reason"),
+    [
+        ("consent = false", "no_consent"),
+        ("health = 'suppressed', suppressed_because = 'hard_bounce'", "hard_bounce"),
+        ("consent = false, health = 'suppressed', suppressed_because = 'hard_bounce'", "no_consent"),
+    ],
+)
+async def test_who_may_no_longer_be_reached_is_not_sent_what_was_planned(
+    database: Database, lost: str, reason: str
+) -> None:
+    await people(database, 3)
+    key = await publish(database)
+    await _execute(database, f"UPDATE addresses SET {lost} WHERE value LIKE 'p2@%'")
+    async with database.transaction() as tx:
+        states, claimed = await record_and_claim(tx, {}, "mail", 10, LEASE)
+    assert {one.customer_number for one in claimed} == {"C1", "C3"}
+    assert dict(states) == {"suppressed": 1}
+    assert await _counts(database, key) == {"sending": 2, "suppressed": 1}
+    async with database.transaction() as tx:
+        (told,) = await customer_history(tx, "C2")
+    assert (told["reason"], told["attempts"]) == (reason, 0)
+
+
+async def test_an_address_that_was_replaced_since_planning_gives_way_to_the_new_one(database: Database) -> None:
+    async with database.transaction() as tx:
+        await person(tx, "C1", "old@example.org", "no@example.org", "new@example.org")
+    key = await publish(database, audience=_to("C1"))
+    await _execute(
+        database,
+        """UPDATE addresses SET consent = value <> 'no@example.org',
+                  health = CASE value WHEN 'old@example.org' THEN 'suppressed' ELSE 'usable' END,
+                  suppressed_because = CASE value WHEN 'old@example.org' THEN 'replaced' END""",
+    )
+    (claimed,) = await _claim(database)
+    assert claimed.address == "new@example.org"
+    assert await _counts(database, key) == {"sending": 1}
+    async with database.transaction() as tx:
+        (told,) = await customer_history(tx, "C1")
+    assert told["address"] == "new@example.org"
+
+
+async def test_what_may_have_been_sent_is_never_called_suppressed(database: Database) -> None:
+    await people(database, 1)
+    key = await publish(database)
+    await _claim(database)
+    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+    async with database.transaction() as tx:
+        await rescue(tx, 10, OVER)
+    await _execute(database, "UPDATE addresses SET consent = false")
+    assert await _claim(database) == []
+    assert await _counts(database, key) == {"unknown": 1}
+
+
 async def test_what_has_lost_its_use_is_not_claimed_and_expires(database: Database) -> None:
     await people(database, 2)
     key = await publish(database, not_after=datetime.now(UTC) - timedelta(seconds=1))

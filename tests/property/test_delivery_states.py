@@ -24,13 +24,15 @@ from notify import MessageText, delivery_summary, enqueue
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
 from notify.delivery import FINAL, TRANSITIONS, Outcome, State, outcome
 from notify.outbox import Claimed, expire, promote, record_and_claim, rescue
-from notify.tables import customers, deliveries
+from notify.tables import addresses, customers, deliveries
 from tests.support.people import person
 
 T = TypeVar("T")
 LEASE = timedelta(seconds=60)
 NO_LEASE = timedelta(0)
 CUSTOMERS = 4  # the last two cannot be reached
+ALL_USABLE = """UPDATE addresses SET consent = true, health = 'usable', suppressed_because = NULL
+                 WHERE value LIKE 'c%'"""
 _results: st.SearchStrategy[Result] = st.sampled_from(
     [Accepted(250, "ok"), Deferred("busy", 450), Refused("no", 550), Unclear("lost"), Unsent()]
 )
@@ -97,6 +99,17 @@ class Deliveries(RuleBasedStateMachine):
         self._run(self._sql(f"UPDATE dispatches SET not_after = now() - interval '1 s' WHERE number = {number}"))
         self._run(self._step(expire))
 
+    @rule(
+        address=st.sampled_from(["c1@example.org", "c2@example.org", "c2@example.net"]),
+        how=st.sampled_from(["consent = false", "health = 'suppressed', suppressed_because = 'bounced'"]),
+    )
+    def an_address_is_lost(self, address: str, how: str) -> None:
+        self._run(self._sql(f"UPDATE addresses SET {how} WHERE value = '{address}'"))
+
+    @rule()
+    def addresses_come_back(self) -> None:
+        self._run(self._sql(ALL_USABLE))
+
     @invariant()
     def every_move_is_in_the_rule_book(self) -> None:
         rows = self._run(self._rows())
@@ -133,13 +146,14 @@ class Deliveries(RuleBasedStateMachine):
         for _ in range(100):
             self.pauses_end()
             batch = self._run(self._turn({}, 10))
-            if not batch:
+            if not batch and not self._run(self._count("SELECT count(*) FROM deliveries WHERE state = 'planned'")):
                 break
             self._run(self._turn(_outcomes(batch, [Accepted(250)] * len(batch)), 0))
         assert self._run(self._count("SELECT count(*) FROM deliveries WHERE final_at IS NULL")) == 0
 
     async def _empty(self) -> None:
         await self._sql("TRUNCATE deliveries, messages, dispatches RESTART IDENTITY")
+        await self._sql(ALL_USABLE)
 
     async def _sql(self, statement: str) -> None:
         async with self.database.transaction() as tx:
@@ -166,6 +180,8 @@ class Deliveries(RuleBasedStateMachine):
                 text("SELECT d.id, p.number FROM deliveries d JOIN dispatches p ON p.id = dispatch_id")
             )
             numbers: dict[int, int] = {row[0]: row[1] for row in rows}
+            usable = set(await tx.scalars(select(addresses.c.value).filter_by(consent=True, health="usable")))
+        assert {one.address for one in claimed} <= usable
         for one in claimed:
             newest = self.newest_claimed.get(one.customer_number, 0)
             assert numbers[one.id] >= newest, "older news after newer"
@@ -211,7 +227,7 @@ def _outcomes(batch: Sequence[Claimed], results: Sequence[Result]) -> dict[tuple
 async def _directory(database: Database) -> None:
     async with database.transaction() as tx:
         for one in range(1, CUSTOMERS - 1):
-            await person(tx, f"C{one}", f"c{one}@example.org")
+            await person(tx, f"C{one}", f"c{one}@example.org", *(["c2@example.net"] if one == 2 else []))
         await person(tx, f"C{CUSTOMERS - 1}")
         await person(tx, f"C{CUSTOMERS}", "gone@example.org", suppressed="bounced")
         assert await tx.scalar(select(func.count()).select_from(customers)) == CUSTOMERS
