@@ -11,11 +11,11 @@ person's, and belong to a customer when that customer, and no other, has used th
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from claims.names import Agreement, agreement
+from notify import ClueKind as Kind
 
-Kind = Literal["customer_number", "reference", "mail", "phone"]
 
 # A key used under this many surnames belongs to a travel agent, a kiosk or a joker, not to a person.
 MOST_SURNAMES = 3

@@ -4,7 +4,7 @@ The front door: what other packages may use stands here, everything else is ours
 """
 
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
-from notify.directory import MOST_CANDIDATES, Candidate, Clue, Evidence, find_customers
+from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
 from notify.planning import Reach, enqueue, preview
@@ -12,12 +12,11 @@ from notify.proof import Told, customer_history, delivery_summary
 from notify.tables import exposures
 
 __all__ = [
-    "MOST_CANDIDATES",
     "BadAddress",
     "Candidate",
     "Channel",
     "Clue",
-    "Evidence",
+    "ClueKind",
     "MessageText",
     "Reach",
     "Told",

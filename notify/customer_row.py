@@ -64,29 +64,32 @@ def check_row(texts: Sequence[str]) -> CustomerRow:
         raise BadRow(_too_long(customer_number=number, name=name, component=component, reference=reference))
     language = _language(language)
     regions = _regions(time_zone)
+    return CustomerRow(
+        number,
+        " ".join(name.split()),
+        fold_name(name),
+        language,
+        time_zone,
+        _mail(mail) if mail else None,
+        _phone(phone, regions) if phone else None,
+        component,
+        reference,
+        _moment(needed_at, time_zone) if needed_at else None,
+    )
+
+
+def _mail(text: str) -> str:
     try:
-        return CustomerRow(
-            number,
-            " ".join(name.split()),
-            fold_name(name),
-            language,
-            time_zone,
-            normalise_mail(mail) if mail else None,
-            normalise_phone(phone, regions) if phone else None,
-            component,
-            reference,
-            _moment(needed_at, time_zone) if needed_at else None,
-        )
+        return normalise_mail(text)
     except BadAddress as error:
-        raise BadRow(f"{_culprit(mail)}: {error}") from None
+        raise BadRow(f"email: {error}") from None
 
 
-def _culprit(mail: str) -> str:
+def _phone(text: str, regions: Sequence[str]) -> str:
     try:
-        _ = mail and normalise_mail(mail)
-    except BadAddress:
-        return "email"
-    return "phone"
+        return normalise_phone(text, regions)
+    except BadAddress as error:
+        raise BadRow(f"phone: {error}") from None
 
 
 def _too_long(**texts: str) -> str:

@@ -8,9 +8,7 @@ from typing import Literal, NamedTuple
 
 from foundation.database import Tx, driver
 
-Evidence = Literal["customer_number", "reference", "mail", "phone"]
-
-MOST_CANDIDATES = 20
+ClueKind = Literal["customer_number", "reference", "mail", "phone"]
 
 
 class Clue(NamedTuple):
@@ -20,7 +18,7 @@ class Clue(NamedTuple):
     """
 
     place: int
-    kind: Evidence
+    kind: ClueKind
     value: str
 
 
@@ -28,7 +26,7 @@ class Candidate(NamedTuple):
     """A customer who fits a clue. `name_key` is their name by `fold_name`."""
 
     place: int
-    kind: Evidence
+    kind: ClueKind
     customer_id: int
     name_key: str
     value: str
@@ -70,16 +68,16 @@ SELECT clues.place, clues.kind, found.id, found.name_key, clues.value
 """
 
 
-async def find_customers(tx: Tx, clues: Sequence[Clue], *, most: int = MOST_CANDIDATES) -> list[Candidate]:
+async def find_customers(tx: Tx, clues: Sequence[Clue], *, limit: int) -> list[Candidate]:
     """Every customer who fits any of `clues`, in one query; a clue that fits nobody has no row.
 
-    At most `most` customers a clue: more than that share the value, which then says nothing about who wrote. An
+    At most `limit` customers a clue: more than that share the value, which then says nothing about who wrote. An
     address that the directory has replaced no longer points to its former owner.
     """
     if not clues:
         return []
     connection = await driver(tx)
     rows = await connection.fetch(
-        _FIND, [clue.place for clue in clues], [clue.kind for clue in clues], [clue.value for clue in clues], most
+        _FIND, [clue.place for clue in clues], [clue.kind for clue in clues], [clue.value for clue in clues], limit
     )
     return [Candidate(*row) for row in rows]

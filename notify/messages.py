@@ -79,12 +79,6 @@ def faults_in(texts: Sequence[MessageText]) -> list[Fault]:
     return faults
 
 
-def fill(body: str, slots: Mapping[str, str]) -> str:
-    """The text one person reads, for previews and for channels without an encoding."""
-    parts = _parts(_clean(body))
-    return "".join(one_line(slots.get(part.slot, "")) if isinstance(part, _Slot) else part for part in parts)
-
-
 def one_line(text: str) -> str:
     """`text` without line ends or controls, fit for a header or the middle of a line."""
     return _CONTROLS.sub("", _BLANK.sub(" ", text)).strip()

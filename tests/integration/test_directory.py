@@ -1,13 +1,15 @@
 """Who is behind what somebody says about themselves, for many at once, in one query."""
 
 from foundation.database import Database
-from notify import MOST_CANDIDATES, Candidate, Clue, find_customers, fold_reference, normalise_mail
+from notify import Candidate, Clue, find_customers, fold_reference, normalise_mail
 from tests.support.customer_files import a_file, a_line, load
+
+LIMIT = 20
 
 
 async def find(database: Database, *clues: Clue) -> list[Candidate]:
     async with database.transaction() as tx:
-        return sorted(await find_customers(tx, clues))
+        return sorted(await find_customers(tx, clues, limit=LIMIT))
 
 
 async def test_each_kind_of_clue_finds_its_customer(database: Database) -> None:
@@ -53,9 +55,9 @@ async def test_a_replaced_address_no_longer_points_to_its_customer(database: Dat
 
 async def test_a_value_that_very_many_share_does_not_fill_the_answer(database: Database) -> None:
     async with database.transaction() as tx:
-        await load(tx, a_file(*(a_line(customer_number=f"C{n}") for n in range(MOST_CANDIDATES * 3))))
+        await load(tx, a_file(*(a_line(customer_number=f"C{n}") for n in range(LIMIT * 3))))
     for clue in (Clue(0, "mail", "anna@example.org"), Clue(0, "reference", "ABC123")):
-        assert len(await find(database, clue)) == MOST_CANDIDATES
+        assert len(await find(database, clue)) == LIMIT
     async with database.transaction() as tx:
-        assert len(await find_customers(tx, [Clue(0, "phone", "+12125552368")], most=3)) == 3
-        assert await find_customers(tx, []) == []
+        assert len(await find_customers(tx, [Clue(0, "phone", "+12125552368")], limit=3)) == 3
+        assert await find_customers(tx, [], limit=3) == []

@@ -15,7 +15,6 @@ from notify.messages import (
     delivery_reference,
     escape_slots,
     faults_in,
-    fill,
     is_sendable,
     mail_date,
 )
@@ -87,10 +86,6 @@ def test_doubled_braces_are_braces() -> None:
 def test_long_subjects_in_any_script_survive_folding() -> None:
     subject = "Vlucht DL 1117 naar Curaçao – vertraagd " * 6 + "乗客の皆様"
     assert _mail("x", subject=subject)["Subject"] == subject
-
-
-def test_a_preview_reads_as_the_mail_does() -> None:
-    assert fill("Dear {name}\r\n{{ok}}", {"name": "Zoë\n"}) == "Dear Zoë\n{ok}"
 
 
 def test_unknown_slots_empty_texts_and_doubles_are_all_named_at_once() -> None:
