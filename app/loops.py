@@ -59,19 +59,16 @@ async def run(loops: Mapping[str, Loop], stop: asyncio.Event) -> None:
     Raises an ExceptionGroup of what failed, once all have ended: a loop is never cancelled, because a sender cut off in
     the middle of a mail would not know whether it was sent.
     """
-    failures: list[Exception] = []
 
     async def one(name: str, loop: Loop) -> None:
         try:
             await loop(stop)
-        except Exception as error:
+        except Exception:
             _log.exception("loop failed", loop=name)
-            failures.append(error)
+            raise
         finally:
             stop.set()
 
-    async with asyncio.TaskGroup() as group:
-        for name, loop in loops.items():
-            group.create_task(one(name, loop), name=name)
-    if failures:
+    ended = await asyncio.gather(*(one(name, loop) for name, loop in loops.items()), return_exceptions=True)
+    if failures := [one for one in ended if isinstance(one, Exception)]:
         raise ExceptionGroup("Loops failed.", failures)
