@@ -77,13 +77,25 @@ async def claim_waiting(connection: Driver, most: int) -> list[Waiting]:
     return [Waiting(*row) for row in rows]
 
 
+async def claim_one(connection: Driver, contact_id: int) -> Waiting | None:
+    """Lock this contact if it still waits for a case and no other worker has it in hand."""
+    row = await connection.fetchrow(
+        """
+        SELECT id, channel, language, raw, received_at FROM contacts
+         WHERE id = $1 AND state = 'received' FOR UPDATE SKIP LOCKED
+        """,
+        contact_id,
+    )
+    return None if row is None else Waiting(*row)
+
+
 async def put_off(connection: Driver, contact_ids: Sequence[int]) -> None:
     """Look at these again later: after a minute at first, then each time after as long again, at most an hour."""
     await connection.execute(
         """
         UPDATE contacts
            SET not_before = now() + least(greatest(now() - received_at, interval '1 minute'), interval '1 hour')
-         WHERE id = ANY ($1::bigint[])
+         WHERE id = ANY ($1::bigint[]) AND state = 'received'
         """,
         contact_ids,
     )
@@ -263,8 +275,10 @@ async def write_cases(connection: Driver, incident_id: str, plan: Plan) -> None:
             )
 
 
-async def place(connection: Driver, incident_id: str, placed: Sequence[Placed], customers: Mapping[int, int]) -> None:
-    """Put contacts into their cases. `customers`: contact → whom the directory says it is from."""
+async def place(
+    connection: Driver, incident_id: str, placed: Sequence[Placed], customers: Mapping[int, int | None]
+) -> None:
+    """Put contacts into their cases. `customers`: contact → whom the directory says it is from, if anybody."""
     await connection.execute(
         """
         UPDATE contacts

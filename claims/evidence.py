@@ -50,10 +50,10 @@ class Clues:
     phones: tuple[str, ...] = ()
 
 
-def clues_in(said: Submission, regions: Sequence[str] = REGIONS) -> Clues:
+def clues_in(said: Submission) -> Clues:
     """The clues in what somebody said. Whatever cannot be read as one is left out: it is still in the contact."""
     name, surname = _folded(said.name or "")
-    ordered = _ordered_regions((said.language or "")[:2].lower(), tuple(regions))
+    ordered = _ordered_regions((said.language or "")[:2].lower())
     return Clues(
         name=name,
         surname=surname,
@@ -118,8 +118,8 @@ def _best_guess(phone: str, regions: tuple[str, ...]) -> str:
 
 
 @lru_cache(maxsize=256)
-def _ordered_regions(language: str, regions: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*_BY_LANGUAGE.get(language, ()), *regions)))
+def _ordered_regions(language: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*_BY_LANGUAGE.get(language, ()), *REGIONS)))
 
 
 def _folded(name: str) -> tuple[str, str]:

@@ -58,9 +58,7 @@ async def join(connection: Driver, incident_id: str, batch: Sequence[Read]) -> N
         for contact, person in persons.items()
         if contact not in earlier or earlier[contact][0] != shall.homes[person]
     ]
-    await casebook.place(
-        connection, incident_id, placed, {contact: owner for contact, owner in decided.items() if owner is not None}
-    )
+    await casebook.place(connection, incident_id, placed, decided)
     if shall.moved:
         await casebook.move_rest(connection, shall.moved, persons)
     await casebook.add_keys(connection, incident_id, list(_key_uses(batch)))
@@ -75,8 +73,11 @@ async def _closure(connection: Driver, incident_id: str, batch: Sequence[Read]) 
     """
     closure = _Closure()
     for use in _key_uses(batch):
-        closure.owners.setdefault(use.key, set()).update({use.customer_id} - {None})  # type: ignore[arg-type]
-        closure.surnames.setdefault(use.key, set()).update({use.surname} - {""})
+        owners, surnames = closure.owners.setdefault(use.key, set()), closure.surnames.setdefault(use.key, set())
+        if use.customer_id is not None:
+            owners.add(use.customer_id)
+        if use.surname:
+            surnames.add(use.surname)
     closure.undecided.update({one.id: one.decision.keys for one in batch if one.decision.customer_id is None})
     frontier = set(closure.owners)
     while frontier:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from structlog.testing import capture_logs
 
 from claims import Intake, Resolver
 from claims.collapse import case_number
@@ -161,6 +162,35 @@ async def test_no_text_of_anybody_stops_the_resolver(database: Database, anna: i
         )
         await told(database, name=text, email="p@home.example", phone="+31699999999")
     assert await cases(database, "SELECT count(*) FROM contacts WHERE state = 'received'") == [(0,)]
+
+
+async def test_a_contact_that_fails_holds_up_nobody_and_is_tried_again(database: Database, anna: int) -> None:
+    async with database.transaction() as tx:
+        await (await driver(tx)).execute(
+            """
+            CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS
+                $$ BEGIN RAISE EXCEPTION 'cannot take %', convert_from(NEW.raw, 'UTF8'); END $$;
+            CREATE TRIGGER fail BEFORE UPDATE ON contacts FOR EACH ROW
+                WHEN (NEW.state = 'resolved' AND position('poison'::bytea IN NEW.raw) > 0) EXECUTE FUNCTION fail();
+            """
+        )
+    async with Intake(database).running() as intake:
+        before = await send(intake, customer_number="N-0001")
+        poison = await send(intake, message="poison", email="anna@x.example")
+        behind = await send(intake, message="Help")
+    resolver = Resolver(database, OUTAGES)
+    with capture_logs() as logs:
+        assert await resolver.step()
+        assert not await resolver.step(), "it was put off"
+    assert set(await partition(database)) == {before, behind}
+    [error] = [line for line in logs if line["log_level"] == "error"]
+    waiting = await cases(database, "SELECT id FROM contacts WHERE state = 'received' AND not_before > now()")
+    assert waiting == [(error["contact"],)]
+    assert "anna@x.example" not in str(logs)
+    async with database.transaction() as tx:
+        await (await driver(tx)).execute("DROP TRIGGER fail ON contacts; UPDATE contacts SET not_before = now()")
+    assert await resolver.step()
+    assert await case_of(database, poison) == await case_of(database, before)
 
 
 async def test_no_incident_no_case_until_there_is_one(database: Database) -> None:
