@@ -17,8 +17,8 @@ Headers = tuple[tuple[bytes, bytes], ...]
 _TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json; charset=utf-8", **CONTENT_TYPES}
 _FRESH = "public, max-age=10"
 _FOR_EVER = "public, max-age=31536000, immutable"
-# The page needs no script and nothing from elsewhere: whatever slipped through escaping would still be inert.
-_GUARDS = {
+# Of every page. None needs a script or anything from elsewhere: whatever slipped through escaping would still be inert.
+GUARDS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
@@ -75,7 +75,7 @@ def document(name: str, content: bytes, tag: str, *, compressed: bytes | None = 
     headers["cache-control"] = _FOR_EVER if name.startswith("static/") else _FRESH if status == 200 else "no-store"
     headers["vary"] = "Accept-Encoding, Accept-Language" if kind == ".html" else "Accept-Encoding"
     if kind == ".html":
-        headers |= _GUARDS
+        headers |= GUARDS
     elif kind == ".json":
         headers["access-control-allow-origin"] = "*"
     if compressed is None:

@@ -14,6 +14,7 @@ import claims.pages
 import incidents.pages
 import metrics.pages
 from app import operations
+from app.answers import GUARDS
 from app.auth import BearerTokens
 from app.outages import Outages
 from app.problems import http_error, refusal, unexpected
@@ -78,6 +79,7 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         page_name=settings.page_name,
         zone=settings.page_time_zone,
         public_url=settings.public_url,
+        guards=GUARDS,
     )
     return claims.pages.routes(
         intake=intake,

@@ -17,9 +17,10 @@ from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from app.static_files import asset
+from incidents import LANGUAGES
 
-LANGUAGES = ("en", "nl")
 PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
+_NAMES = {"en": "English", "nl": "Nederlands"}
 _ROOT = Path(__file__).resolve().parent.parent
 
 Render = Callable[..., str]
@@ -60,7 +61,7 @@ def environment(language: str) -> Environment:
         newstyle=True,
     )
     made.globals["language"] = language
-    made.globals["languages"] = LANGUAGES
+    made.globals["languages"] = {tag: _NAMES[tag] for tag in LANGUAGES}
     made.globals["asset"] = asset
     made.filters["moment"] = lambda at, zone: moment(at, zone, language)
     made.filters["number"] = lambda value: format_decimal(value, locale=language)

@@ -3,9 +3,8 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
-from claims.intake import Arrival, Intake, KeyReused
+from claims.intake import Intake
 from claims.ports import Outage, OutageLookup
-from claims.receipts import grouped, read_receipt
 from claims.resolver import Resolver
 
-__all__ = ["Arrival", "Intake", "KeyReused", "Outage", "OutageLookup", "Resolver", "grouped", "read_receipt"]
+__all__ = ["Intake", "Outage", "OutageLookup", "Resolver"]

@@ -19,7 +19,7 @@ MOST_ON_A_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class CaseFilter:
     """Which cases to list. None: any. `known`: only with a customer, or only without. `after`: the last case seen."""
 
     incident_id: str | None = None
@@ -30,7 +30,7 @@ class Wanted:
     limit: int = 50
 
 
-def read_wanted(query: Mapping[str, str]) -> Wanted:
+def read_case_filter(query: Mapping[str, str]) -> CaseFilter:
     """The filters in a query string. Raises `Invalid` that names every one that is wrong."""
     faults = []
     state, known = query.get("state"), query.get("known")
@@ -45,7 +45,7 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
         faults.append(Fault("limit", f"Must be a number from 1 to {MOST_ON_A_PAGE}."))
     if faults:
         raise Invalid("The list cannot be made like that.", faults)
-    return Wanted(
+    return CaseFilter(
         incident_id=_plain(query.get("incident")),
         state=state,
         customer_number=_plain(query.get("customer")),
@@ -55,7 +55,7 @@ def read_wanted(query: Mapping[str, str]) -> Wanted:
     )
 
 
-async def list_cases(tx: Tx, wanted: Wanted) -> dict[str, Any]:
+async def list_cases(tx: Tx, wanted: CaseFilter) -> dict[str, Any]:
     """{"cases": […], "next": …}: live cases, oldest first. `next` is the `after` of the next page, None at the end."""
     rows = await (await driver(tx)).fetch(
         """

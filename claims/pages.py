@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from claims.desk import list_cases, read_wanted, show_case
+from claims.desk import list_cases, read_case_filter, show_case
 from claims.evidence import REGIONS
 from claims.intake import Arrival, Intake, fingerprint
 from claims.ports import Outage, OutageLookup
@@ -30,35 +30,44 @@ from claims.submissions import (
     LARGEST_FORM,
     form_faults,
     from_form,
+    idempotency_key,
+    is_form_name,
+    language_tag,
     read_form,
     read_json,
 )
 from claims.tracking import contact_state, follow, read_track_token, recognise, track_token
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
-from foundation.errors import Busy, Fault, Invalid, NotFound
+from foundation.errors import Busy, Fault, NotFound
 from foundation.tokens import Tokens
 
-# A case is nobody's business but its owner's: not a cache's, not a search engine's, not the next site's.
+# A case is nobody's business but its owner's: not a cache's, not a search engine's.
 _PRIVATE = {
     "Cache-Control": "no-store",
-    "Referrer-Policy": "no-referrer",
     "X-Robots-Tag": "noindex, nofollow",
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What every page needs to be drawn. `language_of` picks the first language we have from wishes."""
+    """What every page needs to be drawn. `language_of` picks the first language we have from wishes.
+
+    `guards`: headers that keep a page from loading or running anything, and its address from the next site.
+    """
 
     render: Callable[..., str]
     language_of: Callable[..., str]
     page_name: str
     zone: str
     public_url: str
+    guards: Mapping[str, str]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers of every page."""
+        return {**self.guards, **_PRIVATE}
 
 
 def routes(
@@ -69,7 +78,7 @@ def routes(
     case = _CasePages(database, tokens, outages, clock, look)
     return [
         Route("/api/v1/contacts", _Contacts(intake, tokens, look.public_url)),
-        Route("/api/v1/contacts/{receipt}", _ContactState(database)),
+        Route("/api/v1/contacts/{receipt}", _contact_state(database), methods=["GET"]),
         Route("/claim", form.show, methods=["GET"]),
         Route("/claim", form.send, methods=["POST"]),
         Route("/claim/received/{token}", form.received, methods=["GET"]),
@@ -91,10 +100,10 @@ class _Contacts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
-        key = _idempotency_key(scope["headers"])
+        key = idempotency_key(scope["headers"])
         raw = await _body(receive, LARGEST_BODY)
         said = read_json(raw)
-        receipt = await self._intake.accept(Arrival("api", _language_tag(said.language), raw, key))
+        receipt = await self._intake.accept(Arrival("api", language_tag(said.language), raw, key))
         track_url = f"{self._public_url}/t/{track_token(self._tokens, receipt)}"
         answer = msgspec.json.encode({"receipt": grouped(receipt), "track_url": track_url})
         headers = [
@@ -105,26 +114,6 @@ class _Contacts:
         ]
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
-
-
-class _ContactState:
-    """`GET /api/v1/contacts/{receipt}`: whether the contact has its case yet, and nothing about anybody."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] not in ("GET", "HEAD"):
-            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
-        receipt = read_receipt(scope["path_params"]["receipt"])
-        async with self._database.transaction() as tx:
-            # Asked also when it cannot be a receipt, so that both answers take as long.
-            state = await contact_state(tx, receipt or "")
-        if state is None:
-            raise NotFound("We know no contact with this receipt.", code="no_such_contact")
-        await Response(
-            msgspec.json.encode({"state": state}), media_type="application/json", headers={"Cache-Control": "no-store"}
-        )(scope, receive, send)
 
 
 class _ClaimForm:
@@ -149,13 +138,13 @@ class _ClaimForm:
             return await self._page(request, typed, faults, status=422)
         language = _language(self._look, request, typed.get("language"))
         # Sent twice by a double click or a reload it is one contact; mended and sent again it is another.
-        key = f"form:{typed['form']}:{fingerprint(raw).hex()}" if _is_form_name(typed.get("form", "")) else None
+        key = f"form:{typed['form']}:{fingerprint(raw).hex()}" if is_form_name(typed.get("form", "")) else None
         try:
             receipt = await self._intake.accept(Arrival("web", language, raw, key))
         except Busy as busy:
             return await self._page(request, typed, busy=busy.retry_after, status=503)
         token = track_token(self._tokens, receipt)
-        return RedirectResponse(f"/claim/received/{token}?lang={language}", 303, headers=_PRIVATE)
+        return RedirectResponse(f"/claim/received/{token}?lang={language}", 303, headers=self._look.headers)
 
     async def received(self, request: Request) -> Response:
         token = request.path_params["token"]
@@ -192,7 +181,7 @@ class _ClaimForm:
             outages=await self._open_outages(),
             busy=busy is not None,
             wishes=ASKS_FOR,
-            form_name=typed["form"] if _is_form_name(typed.get("form", "")) else token_urlsafe(12),
+            form_name=typed["form"] if is_form_name(typed.get("form", "")) else token_urlsafe(12),
             incident_query=f"incident={quote(values['incident'][:60])}&" if values["incident"] else "",
         )
         if busy is not None:
@@ -231,7 +220,9 @@ class _CasePages:
         if found is None:
             return _page(self._look, request, "claims/track.html", status=422, receipt=receipt, fact=fact, failed=True)
         language = _language(self._look, request, typed.get("language"))
-        return RedirectResponse(f"/t/{track_token(self._tokens, found)}?lang={language}", 303, headers=_PRIVATE)
+        return RedirectResponse(
+            f"/t/{track_token(self._tokens, found)}?lang={language}", 303, headers=self._look.headers
+        )
 
     async def show(self, request: Request) -> Response:
         receipt = read_track_token(self._tokens, request.path_params["token"])
@@ -263,10 +254,24 @@ class _CasePages:
         return outage, promise if promise is not None and promise > self._clock() else None
 
 
+def _contact_state(database: Database) -> Callable[..., Any]:
+    async def state(request: Request) -> Response:
+        """Whether the contact has its case yet, and nothing about anybody."""
+        receipt = read_receipt(request.path_params["receipt"])
+        async with database.transaction() as tx:
+            # Asked also when it cannot be a receipt, so that both answers take as long.
+            found = await contact_state(tx, receipt or "")
+        if found is None:
+            raise NotFound("We know no contact with this receipt.", code="no_such_contact")
+        return _json({"state": found})
+
+    return state
+
+
 def _desk_routes(database: Database) -> list[BaseRoute]:
     @requires("staff")
     async def cases(request: Request) -> Response:
-        wanted = read_wanted(request.query_params)
+        wanted = read_case_filter(request.query_params)
         async with database.snapshot() as tx:
             return _json(await list_cases(tx, wanted))
 
@@ -291,16 +296,11 @@ def _page(
     language = _language(look, request, wish)
     text = look.render(template, language, page_name=look.page_name, zone=look.zone, **context)
     # Lone surrogates cannot come from a form read as UTF-8, but they can from a contact that came as JSON.
-    return HTMLResponse(text.encode("utf-8", "replace"), status, headers=_PRIVATE)
+    return HTMLResponse(text.encode("utf-8", "replace"), status, headers=look.headers)
 
 
 def _language(look: Look, request: Request, wish: str | None = None) -> str:
     return look.language_of(request.query_params.get("lang"), wish, request.headers.get("accept-language"))
-
-
-def _language_tag(text: str | None) -> str:
-    tag = (text or "").strip().lower()[:2]
-    return tag if len(tag) == 2 and tag.isascii() and tag.isalpha() else "en"
 
 
 async def _body(receive: Receive, most: int) -> bytes:
@@ -315,19 +315,3 @@ async def _body(receive: Receive, most: int) -> bytes:
     if len(body) > most:
         raise HTTPException(413, f"This is more than we can take in one piece ({most // 1024} kB).")
     return body
-
-
-def _idempotency_key(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
-    """The header of that name, as draft-ietf-httpapi-idempotency-key-header writes it (quoted) or bare."""
-    for name, value in headers:
-        if name == b"idempotency-key":
-            key = value.decode("latin-1").strip().strip('"')
-            if not (0 < len(key) <= 200 and key.isascii() and key.isprintable()):
-                fault = Fault("Idempotency-Key", "Use 1 to 200 printable ASCII characters, such as a UUID.")
-                raise Invalid("The Idempotency-Key cannot be used.", [fault], code="invalid_idempotency_key")
-            return f"api:{key}"
-    return None
-
-
-def _is_form_name(text: str) -> bool:
-    return 8 <= len(text) <= 40 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()

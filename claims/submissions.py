@@ -3,7 +3,7 @@
 Pure: bytes in, values out. The bytes themselves are stored verbatim by `claims.intake`; nothing here changes them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, get_args
 from urllib.parse import parse_qsl
 
@@ -113,6 +113,32 @@ def stored_submission(channel: str, raw: bytes) -> Submission | None:
         return _json.decode(raw)
     except (msgspec.MsgspecError, ValueError):
         return None
+
+
+def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+    """The header of that name, as draft-ietf-httpapi-idempotency-key-header writes it (quoted) or bare.
+
+    Raises `Invalid` when it cannot be used. Header names are in lower case, as ASGI gives them.
+    """
+    for name, value in headers:
+        if name == b"idempotency-key":
+            key = value.decode("latin-1").strip().strip('"')
+            if not (0 < len(key) <= 200 and key.isascii() and key.isprintable()):
+                fault = Fault("Idempotency-Key", "Use 1 to 200 printable ASCII characters, such as a UUID.")
+                raise Invalid("The Idempotency-Key cannot be used.", [fault], code="invalid_idempotency_key")
+            return f"api:{key}"
+    return None
+
+
+def is_form_name(text: str) -> bool:
+    """Whether `text` is like the names we give to forms, so that it may be part of an idempotency key."""
+    return 8 <= len(text) <= 40 and text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def language_tag(text: str | None) -> str:
+    """The primary language of a tag that somebody sent, in two letters; English when there is none."""
+    tag = (text or "").strip().lower()[:2]
+    return tag if len(tag) == 2 and tag.isascii() and tag.isalpha() else "en"
 
 
 def _silence(said: Submission) -> Iterator[Fault]:

@@ -5,15 +5,12 @@ The front door: what other packages may use stands here, everything else is ours
 
 from incidents.audience import audience_of
 from incidents.components import Component, Party, define_components, define_parties, register_components
-from incidents.lifecycle import Declaration, Draft, UpdateText
+from incidents.lifecycle import LANGUAGES, Declaration, Draft, UpdateText
 from incidents.messages import Composer
-from incidents.publishing import Published, amend, approve, declare, draft_update, preview_update, publish
+from incidents.publishing import approve, declare, draft_update, publish
 from incidents.records import (
     Incident,
-    Update,
-    find_incident,
     find_incidents,
-    find_update,
     open_incidents,
     public_incidents,
     standing_promise,
@@ -21,28 +18,23 @@ from incidents.records import (
 from incidents.status_page import StatusPage
 
 __all__ = [
+    "LANGUAGES",
     "Component",
     "Composer",
     "Declaration",
     "Draft",
     "Incident",
     "Party",
-    "Published",
     "StatusPage",
-    "Update",
     "UpdateText",
-    "amend",
     "approve",
     "audience_of",
     "declare",
     "define_components",
     "define_parties",
     "draft_update",
-    "find_incident",
     "find_incidents",
-    "find_update",
     "open_incidents",
-    "preview_update",
     "public_incidents",
     "publish",
     "register_components",

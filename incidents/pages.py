@@ -16,7 +16,16 @@ from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
 from incidents.bodies import IncidentBody, IncidentChanges, UpdateBody, read_body
 from incidents.page_files import PageNotWritten
-from incidents.publishing import Compose, amend, approve, declare, draft_update, preview_update, publish
+from incidents.publishing import (
+    Compose,
+    amend,
+    approve,
+    declare,
+    dispatch_key,
+    draft_update,
+    preview_update,
+    publish,
+)
 from incidents.records import find_incident, find_update, updates_of
 from incidents.status_page import StatusPage
 
@@ -63,7 +72,8 @@ class _Incidents:
     async def amend(self, request: Request) -> Response:
         changes = msgspec.structs.asdict(read_body(await request.body(), IncidentChanges))
         async with self._database.transaction() as tx:
-            return _json(await amend(tx, request.path_params["id"], **changes, now=self._clock()))
+            amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=self._clock())
+        return _json(amended)
 
 
 class _Updates:
@@ -103,7 +113,7 @@ class _Updates:
         update_id = request.path_params["id"]
         async with self._database.transaction() as tx:
             said = await publish(tx, _actor(request), update_id, self._compose, now=self._clock())
-            planned = await notify.delivery_summary(tx, f"update:{update_id}")
+            planned = await notify.delivery_summary(tx, dispatch_key(update_id))
         # Committed: from here on nothing may undo it. What fails to be drawn now the worker's loop draws.
         visible = await self._draw()
         return _json(
@@ -114,7 +124,7 @@ class _Updates:
     async def deliveries(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
             found = await find_update(tx, request.path_params["id"])
-            counts = await notify.delivery_summary(tx, f"update:{found.id}")
+            counts = await notify.delivery_summary(tx, dispatch_key(found.id))
         return _json({"update_id": found.id, "total": sum(counts.values()), "states": counts})
 
     async def _draw(self) -> bool:

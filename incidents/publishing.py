@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from sqlalchemy import ARRAY, Text, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -19,6 +20,7 @@ from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.audience import audience_of
+from incidents.component_status import restate_components
 from incidents.components import unknown_scope
 from incidents.lifecycle import (
     LANGUAGES,
@@ -34,8 +36,9 @@ from incidents.lifecycle import (
     title_faults,
 )
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
-from incidents.standing import restate_components
 from incidents.tables import incident_scope, incidents, parties, updates
+
+_log = structlog.get_logger()
 
 Compose = Callable[[Incident, Update, str | None], Sequence[notify.MessageText]]
 
@@ -77,6 +80,7 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
 
 async def amend(
     tx: Tx,
+    actor: Actor,
     incident_id: str,
     *,
     title: Mapping[str, str] | None = None,
@@ -102,6 +106,14 @@ async def amend(
     await _widen(tx, incident.id, components, groups)
     given = {name: value for name, value in changes.items() if value is not None}
     await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**given, updated_at=now))
+    _log.info(
+        "incident amended",
+        incident=incident.id,
+        actor=str(actor),
+        changed=sorted(given),
+        components=list(components),
+        groups=list(groups),
+    )
     return await find_incident(tx, incident.id)
 
 
@@ -162,18 +174,23 @@ async def publish(tx: Tx, actor: Actor, update_id: str, compose: Compose, *, now
     await restate_components(tx, incident.id, found.id, found.component_status, now=now)
     await _number(tx, actor, found, now)
     await _move(tx, incident, found, now)
-    said, standing = await find_update(tx, update_id), await find_incident(tx, incident.id)
+    said, moved = await find_update(tx, update_id), await find_incident(tx, incident.id)
     party = await _party_name(tx, said.cause_party) if said.cause_party is not None else None
     assert said.number is not None
     await notify.enqueue(
         tx,
-        key=f"update:{said.id}",
+        key=dispatch_key(said.id),
         topic=f"incident:{incident.id}",
         number=said.number,
-        messages=compose(standing, said, party),
+        messages=compose(moved, said, party),
         audience=audience_of(incident.id, now),
     )
     return Published(said, newly=True)
+
+
+def dispatch_key(update_id: str) -> str:
+    """What notify knows the telling of an update by."""
+    return f"update:{update_id}"
 
 
 def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:

@@ -5,6 +5,7 @@ somebody else's, and works without it.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import astuple
@@ -14,6 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import metrics
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
 from incidents import statuspage_v2
@@ -67,6 +69,7 @@ class StatusPage:
             with ExitStack() as writing:
                 # The snapshot is taken only once nobody else writes: a later edition never shows an earlier state.
                 await asyncio.to_thread(writing.enter_context, only_writer(self._folder))
+                started = time.perf_counter()
                 before = await asyncio.to_thread(read_manifest, self._folder)
                 now = self._clock()
                 async with database.snapshot() as tx:
@@ -74,6 +77,7 @@ class StatusPage:
                     past = await past_incidents(tx)
                     snapshot = await read_snapshot(tx, at=now, closed=self._to_redraw(before, past))
                 await asyncio.to_thread(self._write, before, known, snapshot, past)
+                metrics.record_status_page_seconds(time.perf_counter() - started)
 
     async def step(self, database: Database) -> bool:
         """Refresh when the page lags behind the database or has grown old; for a worker's loop, every second or so.

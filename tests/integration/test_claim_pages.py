@@ -103,6 +103,13 @@ async def test_a_form_sent_twice_is_one_contact(web: httpx2.AsyncClient, databas
         assert await (await driver(tx)).fetchval("SELECT count(*) FROM contacts") == 2
 
 
+async def test_a_form_sent_back_has_no_link_that_would_lose_what_was_typed(web: httpx2.AsyncClient) -> None:
+    assert 'hreflang="nl"' in (await web.get("/claim")).text
+    sent_back = await web.post("/claim", data={"message": "Help", "email": "not an address"})
+    assert sent_back.status_code == 422
+    assert "hreflang" not in sent_back.text
+
+
 async def test_no_one_reads_another_persons_words(web: httpx2.AsyncClient, database: Database) -> None:
     """Somebody types Anna's number; both are in her case, and each sees only what they wrote."""
     anna = await web.post("/api/v1/contacts", json={"message": SECRET, "email": "anna@x.example", "name": "Anna"})

@@ -11,7 +11,7 @@ import pytest
 
 from app.migrations import migrate
 from app.postgres import embedded_postgres, start_server, stop_server
-from claims import Arrival, Intake, KeyReused
+from claims.intake import Arrival, Intake, KeyReused
 from claims.receipts import read_receipt
 from foundation.database import Database, driver
 from foundation.errors import Busy

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 import notify
 from foundation.database import Database, Tx
@@ -14,18 +15,16 @@ from foundation.errors import Conflict, Invalid, NotFound
 from incidents import (
     Component,
     Party,
-    amend,
     approve,
     declare,
     define_components,
     define_parties,
     draft_update,
-    find_incident,
-    find_update,
-    preview_update,
     publish,
     register_components,
 )
+from incidents.publishing import amend, dispatch_key, preview_update
+from incidents.records import find_incident, find_update
 from tests.support.incidents import (
     BOSS,
     COMPOSER,
@@ -73,7 +72,7 @@ async def test_an_update_and_its_deliveries_are_one_commit(database: Database, c
     assert incident.phase == "investigating"
     assert (await _statuses(database)) == {"check-in": "major_outage", "bags": "operational"}
     async with database.transaction() as tx:
-        counts = await notify.delivery_summary(tx, f"update:{said.update.id}")
+        counts = await notify.delivery_summary(tx, dispatch_key(said.update.id))
     assert counts["planned"] == sum(counts.values()) == 2
 
 
@@ -139,8 +138,8 @@ async def test_newer_news_supersedes_what_is_unsent(database: Database, check_in
         older = await say(tx, check_in, a_draft())
     async with database.transaction() as tx:
         newer = await say(tx, check_in, a_draft(phase="identified"))
-        before = await notify.delivery_summary(tx, f"update:{older.update.id}")
-        after = await notify.delivery_summary(tx, f"update:{newer.update.id}")
+        before = await notify.delivery_summary(tx, dispatch_key(older.update.id))
+        after = await notify.delivery_summary(tx, dispatch_key(newer.update.id))
     assert (before["superseded"], before["planned"], after["planned"]) == (2, 0, 2)
 
 
@@ -238,11 +237,17 @@ async def test_what_is_not_there_is_not_found(database: Database) -> None:
 async def test_an_incident_is_amended_and_widened(database: Database, check_in: str) -> None:
     async with database.transaction() as tx:
         title = {"en": "All of it", "nl": "Alles"}
-        changed = await amend(tx, check_in, title=title, impact="minor", components=["bags", "check-in"], now=NOW)
+        with capture_logs() as logs:
+            changed = await amend(
+                tx, WRITER, check_in, title=title, impact="minor", components=["bags", "check-in"], now=NOW
+            )
+    assert [(line["incident"], line["actor"], line["changed"]) for line in logs] == [
+        (check_in, "staff:writer", ["impact", "title"])
+    ]
     assert (changed.title, changed.impact, changed.components) == (title, "minor", ("bags", "check-in"))
     with pytest.raises(Invalid):
         async with database.transaction() as tx:
-            await amend(tx, check_in, title={"en": "Only English"}, started_at=NOW + timedelta(days=1), now=NOW)
+            await amend(tx, WRITER, check_in, title={"en": "Only English"}, started_at=NOW + timedelta(days=1), now=NOW)
 
 
 async def test_preview_counts_whom_publishing_reaches(database: Database, check_in: str) -> None:

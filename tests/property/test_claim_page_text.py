@@ -8,13 +8,14 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.templates import LANGUAGES, render
+from app.templates import render
 from claims.evidence import clues_in, evidence_of
 from claims.identity import Known, decide
 from claims.receipts import grouped, masked, new_receipt, read_receipt
 from claims.submissions import ASKS_FOR, FIELDS, Submission, from_form, read_form, read_json, stored_submission
 from claims.tracking import Followed, ShownContact
 from foundation.clock import system_clock
+from incidents import LANGUAGES
 
 NASTY = [
     "<script>alert(1)</script>",

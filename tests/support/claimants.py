@@ -8,7 +8,8 @@ import msgspec
 
 import incidents
 from app.outages import Outages
-from claims import Arrival, Intake, Resolver
+from claims import Intake, Resolver
+from claims.intake import Arrival
 from foundation.actors import Actor
 from foundation.clock import system_clock
 from foundation.database import Database, driver

@@ -13,7 +13,6 @@ from incidents import (
     Composer,
     Declaration,
     Draft,
-    Published,
     StatusPage,
     UpdateText,
     approve,
@@ -21,6 +20,7 @@ from incidents import (
     draft_update,
     publish,
 )
+from incidents.publishing import Published
 
 NOW = datetime(2026, 2, 8, 14, 10, tzinfo=UTC)
 WRITER = Actor("staff", "writer")

@@ -8,6 +8,9 @@ from claims.submissions import (
     Submission,
     form_faults,
     from_form,
+    idempotency_key,
+    is_form_name,
+    language_tag,
     read_form,
     read_json,
     stored_submission,
@@ -80,3 +83,35 @@ def test_the_form_says_what_to_mend() -> None:
 @pytest.mark.parametrize("raw", [b"", b"\0", b"{", b'{"name": 3}', b"\xff" * 10])
 def test_stored_bytes_that_cannot_be_read_are_no_error(raw: bytes) -> None:
     assert stored_submission("api", raw) is None
+
+
+@pytest.mark.parametrize("value", [b"k-1", b'"k-1"', b"  k-1 "])
+def test_an_idempotency_key_is_read_quoted_or_bare(value: bytes) -> None:
+    assert idempotency_key([(b"accept", b"*/*"), (b"idempotency-key", value)]) == "api:k-1"
+
+
+def test_an_idempotency_key_need_not_be_given() -> None:
+    assert idempotency_key([(b"accept", b"*/*")]) is None
+
+
+@pytest.mark.parametrize("value", [b"", b'""', b"x" * 201, b"a\0b", b"caf\xe9"])
+def test_an_idempotency_key_that_cannot_be_used_is_refused(value: bytes) -> None:
+    with pytest.raises(Invalid) as refused:
+        idempotency_key([(b"idempotency-key", value)])
+    assert refused.value.code == "invalid_idempotency_key"
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [("Zk3-_xY9", True), ("a" * 40, True), ("a" * 41, False), ("short", False), ("", False), ("név-névnév", False)],
+)
+def test_the_name_of_a_form(text: str, is_one: bool) -> None:
+    assert is_form_name(text) is is_one
+
+
+@pytest.mark.parametrize(
+    ("typed", "tag"),
+    [("nl-BE", "nl"), (" NL ", "nl"), ("de", "de"), (None, "en"), ("", "en"), ("1x", "en"), ("é!", "en")],
+)
+def test_the_language_of_a_contact(typed: str | None, tag: str) -> None:
+    assert language_tag(typed) == tag
