@@ -30,6 +30,7 @@ from app.web import serve as run_web
 from app.wiring import database_url, open_parts
 from app.worker import work as run_worker
 from foundation.errors import Refusal
+from metrics import EXPORTS, FORMATS
 
 T = TypeVar("T")
 
@@ -106,7 +107,7 @@ def demo(
     customers: Annotated[int, typer.Option(min=100, help="How many people have a booking.")] = 20_000,
     speed: Annotated[float, typer.Option(min=0.1, help="How fast the story goes; 2 is twice as fast.")] = 1.0,
     contacts: Annotated[float, typer.Option(min=0.0, help="Contacts per affected person.")] = 1.4,
-    exit: Annotated[bool, typer.Option("--exit", help="Stop at the end and print one JSON summary.")] = False,  # noqa: A002
+    exit: Annotated[bool, typer.Option("--exit", help="Stop at the end and print one JSON summary.")] = False,  # noqa: A002 (the option's name)
 ) -> None:
     """Run the main job on real flights, everything local."""
     sys.exit(run_demo(customers=customers, speed=speed, contacts_per_affected=contacts, exit_when_done=exit))
@@ -144,9 +145,9 @@ def import_customers(
 
 @cli.command()
 def export(
-    name: Annotated[str, typer.Argument(help="deliveries, contacts, cases or incidents")],
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(EXPORTS)}.")],
     incident: Annotated[str | None, typer.Option(help="Only this incident.")] = None,
-    format: Annotated[str, typer.Option(help="csv or ndjson")] = "csv",  # noqa: A002
+    format: Annotated[str, typer.Option(help=" or ".join(FORMATS))] = "csv",  # noqa: A002 (the option's name)
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File; without it, standard output.")] = None,
 ) -> None:
     """Write what happened, for analysts."""

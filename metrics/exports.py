@@ -14,16 +14,22 @@ from sqlalchemy.dialects.postgresql import dialect
 
 from foundation.database import Driver, Tx, driver
 from foundation.errors import Invalid, NotFound
-from metrics.facts import case_facts, contact_facts, delivery_facts, incident_facts
+from metrics.facts import case_facts, contact_facts, delivery_facts, incident_facts, update_facts
 
-EXPORTS = {"deliveries": delivery_facts, "contacts": contact_facts, "cases": case_facts, "incidents": incident_facts}
+EXPORTS = {
+    "deliveries": delivery_facts,
+    "contacts": contact_facts,
+    "cases": case_facts,
+    "incidents": incident_facts,
+    "updates": update_facts,
+}
 FORMATS = {"csv": "text/csv; charset=utf-8; header=present", "ndjson": "application/x-ndjson"}
 
 _INCIDENT = re.compile(r"[a-z0-9]{12}")
 # A cell that starts so is a formula to a spreadsheet (OWASP, CSV injection); the wide forms are what Excel folds.
 _FORMULA = r"^\s*[-=+@＝＋－＠]"
 _CHUNKS_AHEAD = 4
-_POSTGRESQL = dialect()  # type: ignore[no-untyped-call]
+_POSTGRESQL = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's, without types
 
 
 def export(

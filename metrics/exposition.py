@@ -3,36 +3,23 @@
 It renders; it measures nothing itself and speaks no HTTP.
 """
 
-import os
 from collections.abc import Iterable, Iterator
 
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from metrics.sampling import Sample
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+__all__ = ["CONTENT_TYPE", "exposition"]
 
 
 def exposition(sample: Sample | None) -> bytes:
-    """The page at `/metrics`. Without a sample (the database is away) the process still tells how it fares.
-
-    When PROMETHEUS_MULTIPROC_DIR is set, as prometheus_client knows it, the instruments of all processes that share the
-    folder are summed.
-    """
+    """The page at `/metrics`. Without a sample (the database is away) the process still tells how it fares."""
     figures = CollectorRegistry(auto_describe=False)
     figures.register(_Figures(sample))
-    return generate_latest(_instruments()) + generate_latest(figures)
-
-
-def _instruments() -> CollectorRegistry:
-    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-        return REGISTRY
-    shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # the library has no types here
-    return shared
+    return generate_latest(REGISTRY) + generate_latest(figures)
 
 
 class _Figures(Collector):

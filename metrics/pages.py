@@ -22,7 +22,7 @@ def routes(*, database: Database) -> list[Route]:
     async def exports(request: Request) -> Response:
         name, query = request.path_params["name"], request.query_params
         chosen = query.get("format", "csv")
-        chunks = _streamed(database, name, incident=query.get("incident"), format=chosen)
+        chunks = _streamed(database, name, incident=query.get("incident"), chosen=chosen)
         # Whatever is wrong shows with the first chunk, while the answer can still say so.
         first = await anext(chunks, b"")
         return _Streamed(first, chunks, f"{name}.{chosen}", FORMATS[chosen])
@@ -40,8 +40,7 @@ def exposition_page(database: Database) -> Callable[[Request], Awaitable[Respons
     return page
 
 
-async def _streamed(database: Database, name: str, **options: str | None) -> AsyncGenerator[bytes]:
-    incident, chosen = options["incident"], options["format"] or "csv"
+async def _streamed(database: Database, name: str, *, incident: str | None, chosen: str) -> AsyncGenerator[bytes]:
     async with database.snapshot() as tx, aclosing(export(tx, name, incident=incident, format=chosen)) as chunks:
         async for chunk in chunks:
             yield chunk

@@ -24,10 +24,12 @@ from claims import Intake
 from foundation.clock import system_clock
 from foundation.database import Database
 from foundation.errors import Invalid, NotFound, Refusal
+from incidents import Component, define_components, draft_update
 from metrics import EXPORTS, export
 from metrics.pages import routes
 from tests.support.claimants import an_incident, resolve, send
 from tests.support.customer_files import a_file, a_line, load
+from tests.support.incidents import NOW, WRITER, a_draft, declared, say
 from tests.support.outbox import a_dispatch
 
 WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -59,13 +61,24 @@ async def incident(database: Database) -> str:
 
 
 async def test_every_export_has_a_header_and_its_rows(database: Database, incident: str) -> None:
-    counts = {"deliveries": 2, "contacts": 2, "cases": 1, "incidents": 1}
+    counts = {"deliveries": 2, "contacts": 2, "cases": 1, "incidents": 1, "updates": 0}
     for name, facts in EXPORTS.items():
         content = await exported(database, name)
         assert content.splitlines()[0].decode() == ",".join(facts.c.keys())
         rows = rows_of(content)
         assert len(rows) == counts[name], name
         assert all(row["incident_id"] == incident for row in rows)
+
+
+async def test_updates_that_were_published_can_be_exported(database: Database) -> None:
+    async with database.transaction() as tx:
+        await define_components(tx, [Component("check-in", "Check-in")])
+        incident = await declared(tx)
+        await say(tx, incident, a_draft())
+        await draft_update(tx, WRITER, incident, a_draft(), now=NOW)
+    (row,) = rows_of(await exported(database, "updates"))
+    assert (row["incident_id"], row["number"], row["phase"]) == (incident, "1", "investigating")
+    assert row["published_at"] == f"{NOW:%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 async def test_csv_has_the_line_ends_of_rfc_4180_and_times_in_utc(database: Database, incident: str) -> None:
@@ -118,7 +131,7 @@ async def test_an_export_can_be_of_one_incident(database: Database, incident: st
 
 async def test_what_cannot_be_exported_is_refused_with_what_can(database: Database) -> None:
     async with database.snapshot() as tx:
-        with pytest.raises(NotFound, match="deliveries, contacts, cases, incidents"):
+        with pytest.raises(NotFound, match="deliveries, contacts, cases, incidents, updates"):
             export(tx, "customers")
         with pytest.raises(Invalid, match="csv and ndjson"):
             export(tx, "cases", format="xlsx")
