@@ -21,6 +21,12 @@ def migrate(url: str) -> None:
     command.upgrade(alembic_config(url), "head")
 
 
+def with_database(url: str, name: str) -> str:
+    """`url` with its database replaced: `postgresql://user:password@/NAME?host=…`."""
+    head, _, query = url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")
+
+
 def newest_revision() -> str | None:
     """The revision `migrate` brings a database to."""
     return ScriptDirectory.from_config(alembic_config("")).get_current_head()

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.migrations import migrate
+from app.migrations import migrate, with_database
 from app.postgres import embedded_postgres
 from foundation.database import Database
 from foundation.tokens import Tokens
@@ -36,7 +36,7 @@ def template_database(postgres_url: str, worker_id: str) -> Iterator[str]:
     """
     name = f"template_{worker_id}_{os.getpid()}"
     asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"'))
-    migrate(_with_database(postgres_url, name))
+    migrate(with_database(postgres_url, name))
     yield name
     asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}"'))
 
@@ -52,7 +52,7 @@ def database_url(postgres_url: str, template_database: str, worker_id: str) -> I
             f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"',
         )
     )
-    yield _with_database(postgres_url, name)
+    yield with_database(postgres_url, name)
     asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
 
@@ -70,15 +70,9 @@ def tokens() -> Tokens:
 
 
 async def _statements(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(_with_database(url, "postgres"))
+    connection = await asyncpg.connect(with_database(url, "postgres"))
     try:
         for statement in statements:
             await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def _with_database(url: str, name: str) -> str:
-    """`url` with its database replaced: postgresql://user:password@/NAME?host=…"""
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"

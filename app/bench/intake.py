@@ -7,7 +7,6 @@ share this machine with the load. It measures; it decides nothing.
 import asyncio
 import os
 import secrets
-import socket
 import statistics
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import msgspec
 import uvloop
 
 from app.bench.machine import machine
+from app.bench.ports import HOST, free_port, wait_until_open
 from app.migrations import migrate
 from app.postgres import embedded_postgres
 from claims.intake import fingerprint
@@ -30,7 +30,6 @@ from claims.receipts import new_receipt
 BASELINE_CONNECTIONS = 16
 SENDERS = 128
 _READY_SECONDS = 30.0
-_HOST = "127.0.0.1"
 _INSERT = """
 INSERT INTO contacts (receipt, idempotency_key, fingerprint, channel, language, raw) VALUES ($1, $2, $3, $4, $5, $6)
 """
@@ -114,43 +113,22 @@ async def _baseline(url: str, bodies: Sequence[bytes]) -> float:
 @asynccontextmanager
 async def _server(url: str, folder: Path) -> AsyncIterator[int]:
     """A web process on a free port of this machine, ready to take contacts in."""
-    port = _free_port()
+    port = free_port()
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith("STORMDESK_")},
         "STORMDESK_DATABASE_URL": url,
         "STORMDESK_DATA_DIR": str(folder / "data"),
         "STORMDESK_SECRET_KEY": secrets.token_hex(32),
-        "STORMDESK_BIND": f"127.0.0.1:{port}",
-        "STORMDESK_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "STORMDESK_BIND": f"{HOST}:{port}",
+        "STORMDESK_PUBLIC_URL": f"http://{HOST}:{port}",
     }
     process = await asyncio.create_subprocess_exec(sys.executable, "-m", "app.cli", "serve", env=environment)
     try:
-        await _until_ready(port)
+        await asyncio.to_thread(wait_until_open, port, seconds=_READY_SECONDS)
         yield port
     finally:
         process.terminate()
         await process.wait()
-
-
-async def _until_ready(port: int) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while True:
-        try:
-            _, writer = await asyncio.open_connection(_HOST, port)
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.05)
-        else:
-            writer.close()
-            return
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def _send(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
@@ -161,7 +139,7 @@ async def _send(port: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]
     started = time.perf_counter()
     senders = []
     for _ in range(SENDERS):
-        _, sender = await loop.create_connection(lambda: _Sender(requests, waits, loop.create_future()), _HOST, port)
+        _, sender = await loop.create_connection(lambda: _Sender(requests, waits, loop.create_future()), HOST, port)
         senders.append(sender)
     await asyncio.gather(*(sender.done for sender in senders))
     return time.perf_counter() - started, waits

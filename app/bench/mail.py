@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from sqlalchemy import select, text
 
 import notify
 from app.bench.machine import machine
-from app.migrations import migrate
+from app.bench.ports import free_port, wait_until_open
+from app.migrations import migrate, with_database
 from app.postgres import embedded_postgres
 from foundation.database import Database
 
@@ -89,8 +89,7 @@ def bench_mail(recipients: int) -> dict[str, object]:
 def _sink(smtp_sink: str | None) -> Iterator[int]:
     """Something that takes mail and throws it away; yields its port."""
     with tempfile.TemporaryDirectory(prefix="stormdesk-bench-") as folder:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = free_port()
         if smtp_sink:
             user = ["-u", "nobody"] if os.geteuid() == 0 else []
             command = [smtp_sink, *user, f"127.0.0.1:{port}", "1000"]
@@ -98,24 +97,11 @@ def _sink(smtp_sink: str | None) -> Iterator[int]:
             command = [sys.executable, "-m", "app.demo.mailbox", folder, str(port)]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=_ROOT)
         try:
-            _wait_for(port)
+            wait_until_open(port)
             yield port
         finally:
             process.terminate()
             process.wait()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
 
 
 def _baseline(program: str, port: int, messages: int) -> float:
@@ -146,8 +132,7 @@ def _database() -> Iterator[str]:
 @contextmanager
 def _database_on(server: str) -> Iterator[str]:
     name = f"stormdesk_bench_{secrets.token_hex(4)}"
-    head, _, query = server.partition("?")
-    url = f"{head.rpartition('/')[0]}/{name}?{query}"
+    url = with_database(server, name)
     asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
     try:
         migrate(url)

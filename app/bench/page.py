@@ -7,7 +7,6 @@ import asyncio
 import multiprocessing
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from starlette.applications import Starlette
 
 from app.answers import Answer
 from app.bench.machine import machine
+from app.bench.ports import free_port, wait_until_open
 from app.demo.flights import flights
 from app.migrations import migrate
 from app.postgres import embedded_postgres
@@ -133,11 +133,11 @@ async def _publish(url: str, status_dir: Path) -> float:
 @contextmanager
 def _ours(status_dir: Path) -> Iterator[int]:
     """The page as `stormdesk serve` serves it, in a process of its own."""
-    port = _free_port()
+    port = free_port()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(status_dir, port), daemon=True)
     process.start()
     try:
-        _wait_for(port)
+        wait_until_open(port)
         yield port
     finally:
         process.terminate()
@@ -157,7 +157,7 @@ def _serve(status_dir: Path, port: int) -> None:
 @contextmanager
 def _nginx(program: str, folder: Path, page: Answer) -> Iterator[int]:
     """One worker of nginx with the compressed page as a file beside an empty plain one, and our headers."""
-    port = _free_port()
+    port = free_port()
     root = folder / "www"
     root.mkdir()
     (root / "index.html").write_bytes(b"plain")
@@ -172,7 +172,7 @@ def _nginx(program: str, folder: Path, page: Answer) -> Iterator[int]:
     ))  # fmt: skip
     process = subprocess.Popen([program, "-c", settings, "-e", folder / "error.log"])
     try:
-        _wait_for(port)
+        wait_until_open(port)
         yield port
     finally:
         process.terminate()
@@ -209,22 +209,3 @@ def _load(generator: str, port: int, seconds: int) -> float:
     if "Non-2xx" in said or (found := re.search(r"Requests/sec:\s+([0-9.]+)", said)) is None:
         raise RuntimeError(f"Not every request was answered:\n{said}")
     return float(found.group(1))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 15
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return

@@ -21,7 +21,7 @@ from app.demo.flights import flights
 from app.demo.http_client import Connection
 from app.demo.processes import Processes, reserve_port
 from app.demo.story import PAGE_NAME
-from app.migrations import migrate
+from app.migrations import migrate, with_database
 from app.postgres import embedded_postgres
 from foundation.database import Database
 from incidents import Component, Party, define_components, define_parties
@@ -105,7 +105,7 @@ def fresh_database(folder: Path) -> Iterator[str]:
     """The URL of an empty database with the newest schema, in an embedded PostgreSQL of its own."""
     with embedded_postgres(folder) as server:
         asyncio.run(_recreate(server))
-        url = _with_database(server, _DATABASE)
+        url = with_database(server, _DATABASE)
         migrate(url)
         yield url
 
@@ -182,9 +182,3 @@ async def _recreate(server: str) -> None:
         await connection.execute(f'CREATE DATABASE "{_DATABASE}"')
     finally:
         await connection.close()
-
-
-def _with_database(url: str, name: str) -> str:
-    """`url` with its database replaced: postgresql://user:password@/NAME?host=…"""
-    head, _, query = url.partition("?")
-    return f"{head.rpartition('/')[0]}/{name}?{query}"
