@@ -70,7 +70,7 @@ class Gauges:
         return bool((await self._row(f"SELECT {_UNPLACED}"))[0])
 
     def mailbox(self) -> dict[str, Any]:
-        """What the mailbox has counted so far (it writes this down twice a second)."""
+        """What the mailbox has counted so far (it writes this down ten times a second)."""
         try:
             found: dict[str, Any] = json.loads((self._mail / "counts.json").read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 
 _HERE = Path(__file__).resolve().parent
 NEW_YORK = ZoneInfo("America/New_York")
-AIRPORTS = {"EWR": "Newark Liberty", "JFK": "John F. Kennedy", "LGA": "LaGuardia"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,6 @@ class Flight:
     position: int
     carrier: str
     carrier_name: str
-    origin: str
     departs_at: datetime
     cancelled: bool
 
@@ -56,7 +54,6 @@ def _numbered(rows: list[dict[str, str]]) -> Iterator[Flight]:
             position=position,
             carrier=row["carrier"],
             carrier_name=airline,
-            origin=row["origin"],
             departs_at=local.astimezone(UTC),
             cancelled=row["cancelled"] == "1",
         )

@@ -13,7 +13,6 @@ import json
 import re
 import signal
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +47,6 @@ class Shelf:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.refused = 0
-        self.last_at = 0.0
         self._counts: dict[bytes, Counts] = {}
 
     def take(self, message: bytes) -> None:
@@ -60,7 +58,6 @@ class Shelf:
             counts = self._counts[subject] = Counts()
         counts.messages += 1
         counts.distinct.add(_header(_MESSAGE_ID, head))
-        self.last_at = time.time()
         if len(counts.samples) < SAMPLES:
             counts.samples.append(self._keep(message, len(self._counts), len(counts.samples) + 1))
 
@@ -70,7 +67,6 @@ class Shelf:
             "messages": sum(counts.messages for counts in self._counts.values()),
             "distinct": sum(len(counts.distinct) for counts in self._counts.values()),
             "refused": self.refused,
-            "last_at": self.last_at,
             "subjects": [
                 {
                     "subject": _readable(subject),

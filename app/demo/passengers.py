@@ -68,7 +68,7 @@ def passengers(count: int, seed: int = SEED) -> Iterator[Passenger]:
 
 
 def write_customer_file(path: Path, people: Iterable[Passenger], later: timedelta = timedelta()) -> int:
-    """Write the customer file of DESIGN.md, one row per passenger and booking; the number of rows.
+    """Write the customer file that `stormdesk import customers` reads, a row a booking; returns how many rows.
 
     `later` moves every departure: replayed today, the storm has flights that are still ahead.
     """

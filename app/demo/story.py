@@ -5,9 +5,11 @@ warnings for New York; airlines cancelled 865 of the 1,614 departures in the fil
 the second day. Nothing is said with more certainty than the update before it allows.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from incidents import UpdateText
 
 PAGE_NAME = "New York flights"
 TITLE = {
@@ -17,30 +19,17 @@ TITLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """One language of an update."""
-
-    title: str
-    body: str
-    advice: str
-    cause: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Act:
     """One update of the story."""
 
     phase: str
     certainty: str
-    texts: dict[str, Text]
+    texts: dict[str, UpdateText]
     component_status: str
 
     def draft(self, next_update_at: datetime | None) -> dict[str, Any]:
         """The update as `POST /api/v1/incidents/{id}/updates` takes it."""
-        texts = {
-            language: {"title": text.title, "body": text.body, "advice": text.advice, "cause": text.cause}
-            for language, text in self.texts.items()
-        }
+        texts = {language: asdict(text) for language, text in self.texts.items()}
         draft: dict[str, Any] = {"phase": self.phase, "texts": texts, "cause_certainty": self.certainty}
         draft["component_status"] = self.component_status
         if next_update_at is not None:
@@ -53,14 +42,14 @@ ACTS = (
         "investigating",
         "unknown",
         {
-            "en": Text(
+            "en": UpdateText(
                 "Your flight from New York is cancelled",
                 "Airlines are cancelling flights from Newark, JFK and LaGuardia today and tomorrow. Yours is one of "
                 "865. We are finding out why, and for how long.",
                 "Please do not travel to the airport for this flight. Keep your booking: you do not lose it by "
                 "waiting for our next message.",
             ),
-            "nl": Text(
+            "nl": UpdateText(
                 "Uw vlucht vanuit New York is geannuleerd",
                 "Luchtvaartmaatschappijen annuleren vandaag en morgen vluchten vanaf Newark, JFK en LaGuardia. De uwe "
                 "is een van de 865. We zoeken uit waardoor dat komt en hoe lang het gaat duren.",
@@ -74,7 +63,7 @@ ACTS = (
         "identified",
         "suspected",
         {
-            "en": Text(
+            "en": UpdateText(
                 "Your cancelled flight: a snowstorm is the likely reason",
                 "A winter storm is moving over the north-east of the United States. Airlines say they are cancelling "
                 "flights before it arrives, so that nobody is stranded at a closed airport.",
@@ -82,7 +71,7 @@ ACTS = (
                 "below. You do not need to telephone or stand in line.",
                 "a snowstorm over New York",
             ),
-            "nl": Text(
+            "nl": UpdateText(
                 "Uw geannuleerde vlucht: waarschijnlijk door een sneeuwstorm",
                 "Een winterstorm trekt over het noordoosten van de Verenigde Staten. De maatschappijen zeggen dat zij "
                 "vluchten vooraf annuleren, zodat niemand strandt op een gesloten luchthaven.",
@@ -97,7 +86,7 @@ ACTS = (
         "monitoring",
         "confirmed",
         {
-            "en": Text(
+            "en": UpdateText(
                 "Your cancelled flight: the snow has stopped, airports are reopening",
                 "The blizzard has passed and runways are being cleared. The first flights leave again, but many are "
                 "full. Your cancelled flight will not leave after all.",
@@ -105,7 +94,7 @@ ACTS = (
                 "paid for a hotel or meals, keep the receipts and add them to your case.",
                 "the blizzard of 8 and 9 February",
             ),
-            "nl": Text(
+            "nl": UpdateText(
                 "Uw geannuleerde vlucht: het sneeuwt niet meer, luchthavens gaan open",
                 "De sneeuwstorm is voorbij en de banen worden vrijgemaakt. De eerste vluchten vertrekken weer, maar "
                 "vele zitten vol. Uw geannuleerde vlucht gaat niet alsnog.",
@@ -120,14 +109,14 @@ ACTS = (
         "resolved",
         "confirmed",
         {
-            "en": Text(
+            "en": UpdateText(
                 "Flights from New York leave as planned again",
                 "Newark, JFK and LaGuardia are open and flights leave as planned. 865 flights did not go; what their "
                 "passengers asked us for is not forgotten, and every case stays open until it is answered.",
                 "If you have not told us yet what you want, another flight or your money back, you still can.",
                 "the blizzard of 8 and 9 February",
             ),
-            "nl": Text(
+            "nl": UpdateText(
                 "Vluchten vanuit New York vertrekken weer volgens plan",
                 "Newark, JFK en LaGuardia zijn open en vluchten vertrekken volgens plan. 865 vluchten gingen niet; "
                 "wat hun passagiers ons vroegen, vergeten we niet, en elke zaak blijft open tot er een antwoord is.",
