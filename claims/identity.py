@@ -11,10 +11,12 @@ person's, and belong to a customer when that customer, and no other, has used th
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from claims.names import Agreement, agreement
-from notify import ClueKind as Kind
+from notify import ClueKind
+
+Kind: TypeAlias = ClueKind
 
 
 # A key used under this many surnames belongs to a travel agent, a kiosk or a joker, not to a person.
