@@ -41,16 +41,23 @@ class DatabaseAway(Exception):
 class Database:
     """A pool of connections to one PostgreSQL.
 
-    `url`: `postgresql://…`; `pool`: connections kept at most; `patience`: seconds to wait for one while all are in use.
+    `url`: `postgresql://…`, with options such as `sslmode` and `target_session_attrs`; `pool`: connections kept at most;
+    `patience`: seconds to wait for one while all are in use.
     """
 
     def __init__(self, url: str, *, pool: int = 10, patience: float = 30) -> None:
+        async def connect() -> Driver:
+            # asyncpg reads the URL itself: SQLAlchemy would hand it such options as keywords it does not know.
+            settings = {"timezone": "UTC", "application_name": "stormdesk"}
+            return await asyncpg.connect(url, timeout=10, server_settings=settings)
+
         self.engine: AsyncEngine = create_async_engine(
-            url.replace("postgresql://", "postgresql+asyncpg://", 1),
+            "postgresql+asyncpg://",
+            async_creator=connect,
             pool_size=pool,
             max_overflow=0,
             pool_timeout=patience,
-            connect_args={"server_settings": {"timezone": "UTC", "application_name": "stormdesk"}, "timeout": 10},
+            hide_parameters=True,  # an error is logged; what it was about is about people
         )
 
     @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.migrations import migrate
 from foundation.database import Database, driver
@@ -36,7 +37,7 @@ async def _insert_delivery(database: Database, state: str) -> None:
         await connection.execute(
             "INSERT INTO customers (number, name, name_key, language, time_zone) VALUES ('1', 'A', 'a', 'en', 'UTC')"
         )
-        await connection.execute("INSERT INTO dispatches (key, topic, number) VALUES ('k', 't', 1)")
+        await connection.execute("INSERT INTO dispatches (key, topic, number, not_after) VALUES ('k', 't', 1, now())")
         await connection.execute(
             "INSERT INTO messages (dispatch_id, channel, language, subject, body) "
             "SELECT id, 'mail', 'en', 's', 'b' FROM dispatches"
@@ -46,3 +47,17 @@ async def _insert_delivery(database: Database, state: str) -> None:
             "SELECT m.dispatch_id, m.id, c.id, 'mail', $1, 1 FROM messages m, customers c",
             state,
         )
+
+
+async def test_the_usual_options_of_a_database_url_are_understood(database_url: str) -> None:
+    database = Database(f"{database_url}&sslmode=prefer&target_session_attrs=any")
+    async with database.transaction() as tx:
+        assert (await tx.execute(text("SHOW timezone"))).scalar_one() == "UTC"
+    await database.close()
+
+
+async def test_an_error_does_not_quote_what_it_was_about(database: Database) -> None:
+    with pytest.raises(DBAPIError) as refused:
+        async with database.transaction() as tx:
+            await tx.execute(text("SELECT CAST(:address AS integer) / 0"), {"address": 12345})
+    assert "12345" not in str(refused.value)
