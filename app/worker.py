@@ -1,17 +1,21 @@
 """Runs one worker process: sends, keeps the outbox moving, resolves contacts, keeps the page fresh."""
 
+import asyncio
 from datetime import timedelta
 from functools import partial
 
 import structlog
 
 from app.asgi import create_operations_app, status_page
-from app.loops import Loop, keep, run, stop_on_signals
+from app.loops import Loop, keep, run, stop_on_signals, wait
 from app.outages import Outages
 from app.settings import Settings
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
+from foundation.database import Database
+from incidents import StatusPage
+from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
 from notify.messages import MailFactory
 from notify.sender import Sender
@@ -27,17 +31,34 @@ async def work(settings: Settings, database_url: str) -> None:
     """Work until SIGTERM or SIGINT; messages on their way are finished and recorded first."""
     stop = stop_on_signals()
     async with open_parts(settings, database_url, pool=settings.sender_connections + 6) as parts:
-        page = status_page(parts)
         loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
-            "status page": partial(keep, partial(page.step, parts.database), idle_seconds=1.0),
+            "status page": partial(keep_page, status_page(parts), parts.database),
         }
         if settings.ops_bind is not None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))
         await run(loops, stop)
+
+
+async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *, patience: float = 10.0) -> None:
+    """Keep the page's files fresh until `stop` is set.
+
+    A folder that cannot be written (full, read-only) is tried again after `patience` seconds: it must stop neither mail
+    nor contacts, and the page in it says by itself how old it is.
+    """
+
+    async def step() -> bool:
+        try:
+            return await page.step(database)
+        except (PageNotWritten, OSError) as error:
+            _log.error("status page not written, trying again", error=str(error), seconds=patience)
+            await wait(stop, patience)
+            return False
+
+    await keep(step, stop, idle_seconds=1.0)
 
 
 def mail_sender(parts: Parts) -> Sender:
