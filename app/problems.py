@@ -33,9 +33,9 @@ async def refusal(_: Request, error: Exception) -> Response:
     """The answer to a `Refusal`."""
     assert isinstance(error, Refusal)
     status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
-    faults = [{"field": fault.field, "message": fault.message} for fault in getattr(error, "faults", ())]
+    faults = [{"field": fault.field, "message": fault.message} for fault in error.faults]
     more = {"errors": faults} if faults else {}
-    return problem(status, error.code, error.message, retry_after=getattr(error, "retry_after", None), **more)
+    return problem(status, error.code, error.message, retry_after=error.retry_after, **more)
 
 
 async def http_error(request: Request, error: Exception) -> Response:

@@ -16,9 +16,14 @@ class Fault:
 
 
 class Refusal(Exception):
-    """Something was asked that cannot be done. `code` is stable; the message says what to do."""
+    """Something was asked that cannot be done. `code` is stable; the message says what to do.
+
+    `faults` and `retry_after` (seconds): what its classes may add for whoever shows it.
+    """
 
     code = "refused"
+    faults: tuple[Fault, ...] = ()
+    retry_after: int | None = None
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
@@ -53,6 +58,7 @@ class Busy(Refusal):
     """Not now: the same call may go through after `retry_after` seconds."""
 
     code = "busy"
+    retry_after: int
 
     def __init__(self, message: str, *, retry_after: int, code: str | None = None) -> None:
         super().__init__(message, code=code)
