@@ -7,7 +7,8 @@ import hashlib
 import secrets
 from datetime import datetime, timedelta
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from starlette.authentication import AuthCredentials, AuthenticationBackend, BaseUser, UnauthenticatedUser
 from starlette.requests import HTTPConnection
 
@@ -15,6 +16,7 @@ from app.tables import api_tokens
 from foundation.actors import Actor
 from foundation.clock import Clock
 from foundation.database import Database, Tx
+from foundation.errors import Conflict, NotFound
 
 
 class TokenUser(BaseUser):
@@ -50,10 +52,28 @@ class BearerTokens(AuthenticationBackend):
 
 
 async def create_token(tx: Tx, name: str, *, now: datetime, valid: timedelta = timedelta(days=90)) -> str:
-    """Make an API token called `name`; the answer is the only time its text is seen (the database keeps a hash)."""
+    """Make an API token called `name`; the answer is the only time its text is seen (the database keeps a hash).
+
+    Raises Conflict (`token_exists`): a name is used once, also after the token is revoked, because what was done with
+    it is recorded under that name.
+    """
     token = f"sd_{secrets.token_urlsafe(32)}"
-    await tx.execute(insert(api_tokens).values(name=name, hash=_hash(token), created_at=now, expires_at=now + valid))
+    new = insert(api_tokens).values(name=name, hash=_hash(token), created_at=now, expires_at=now + valid)
+    if (await tx.execute(new.on_conflict_do_nothing(index_elements=["name"]))).rowcount == 0:
+        raise Conflict(
+            f"There is, or was, a token called {name}. Choose another name: each is used once. To withdraw that token, "
+            f"run: stormdesk token revoke {name}",
+            code="token_exists",
+        )
     return token
+
+
+async def revoke_token(tx: Tx, name: str, *, now: datetime) -> None:
+    """From now on the token called `name` opens nothing. Raises NotFound (`no_such_token`)."""
+    revoked = update(api_tokens).where(api_tokens.c.name == name)
+    revoked = revoked.values(revoked_at=func.coalesce(api_tokens.c.revoked_at, now))
+    if (await tx.execute(revoked)).rowcount == 0:
+        raise NotFound(f"There is no token called {name}.", code="no_such_token")
 
 
 async def _bearer(tx: Tx, token: str, now: datetime) -> str | None:

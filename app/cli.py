@@ -12,27 +12,25 @@ import typer
 import uvloop
 from rich.console import Console
 
-from app.auth import create_token
-from app.bench.intake import bench_intake as measure_intake
-from app.bench.mail import bench_mail as measure_mail
-from app.bench.page import bench_page as measure_page
-from app.demo.run import run_demo
+from app.auth import create_token, revoke_token
 from app.doctor import examine
 from app.exports import export_to_file
 from app.imports import import_customers_file
 from app.log import configure_logging
 from app.migrations import migrate as run_migrations
 from app.postgres import PostgresUnavailable
-from app.secret import own_secret
-from app.settings import Settings, SettingsError, read_settings
+from app.secret import kept_secret, own_secret
+from app.settings import Settings, SettingsError, data_folder, read_settings
 from app.up import up as run_up
 from app.web import serve as run_web
 from app.wiring import database_url, open_parts
 from app.worker import work as run_worker
+from foundation.database import DatabaseAway
 from foundation.errors import Refusal
 from metrics import EXPORTS, FORMATS
 
 T = TypeVar("T")
+_KEY = "STORMDESK_SECRET_KEY"
 
 cli = typer.Typer(
     name="stormdesk",
@@ -60,6 +58,8 @@ def main() -> None:
         _fail("These settings need mending:\n" + str(error), 2)
     except (PostgresUnavailable, Refusal) as error:
         _fail(str(error), 1)
+    except DatabaseAway as error:
+        _fail(f"{error}\nStart it or mend STORMDESK_DATABASE_URL; `stormdesk doctor` checks it.", 1)
 
 
 def _fail(message: str, code: int) -> NoReturn:
@@ -70,10 +70,8 @@ def _fail(message: str, code: int) -> NoReturn:
 def _settings(*, secret_required: bool = False) -> Settings:
     """The settings; on one machine with the embedded database the secret key is the installation's own."""
     environment = dict(os.environ)
-    if not environment.get("STORMDESK_DATABASE_URL") and not environment.get("STORMDESK_SECRET_KEY"):
-        kept = Path(environment.get("STORMDESK_DATA_DIR") or "var") / "secret-key"
-        if kept.exists():
-            environment["STORMDESK_SECRET_KEY"] = kept.read_text().strip()
+    if not environment.get("STORMDESK_DATABASE_URL") and not environment.get(_KEY):
+        environment[_KEY] = kept_secret(data_folder(environment)) or ""
     return read_settings(environment, secret_required=secret_required)
 
 
@@ -98,7 +96,8 @@ def work() -> None:
 @cli.command()
 def up() -> None:
     """Run everything on this machine: embedded database, web and worker."""
-    own_secret(Path(os.environ.get("STORMDESK_DATA_DIR") or "var"))
+    if not os.environ.get(_KEY, "").strip():
+        os.environ[_KEY] = own_secret(data_folder(os.environ))  # where the processes we start find it
     _run(run_up, secret_required=True)
 
 
@@ -110,6 +109,9 @@ def demo(
     exit: Annotated[bool, typer.Option("--exit", help="Stop at the end and print one JSON summary.")] = False,  # noqa: A002 (the option's name)
 ) -> None:
     """Run the main job on real flights, everything local."""
+    # Here and below, not at the top: what serves and sends need not load what only a demo or a bench uses.
+    from app.demo.run import run_demo  # noqa: PLC0415 (loaded when it runs)
+
     sys.exit(run_demo(customers=customers, speed=speed, contacts_per_affected=contacts, exit_when_done=exit))
 
 
@@ -172,6 +174,18 @@ def token_create(name: Annotated[str, typer.Argument(help="Whose token it is, e.
     print(token)
 
 
+@token_cli.command("revoke")
+def token_revoke(name: Annotated[str, typer.Argument(help="The name it was made with.")]) -> None:
+    """Withdraw an API token: from the next request on it opens nothing."""
+
+    async def revoke(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts, parts.database.transaction() as tx:
+            await revoke_token(tx, name, now=parts.clock())
+
+    _run(revoke)
+    console.print(f"The token {name} is revoked.", markup=False)
+
+
 def _print_json(figures: object) -> None:
     print(msgspec.json.encode(figures).decode())
 
@@ -179,19 +193,25 @@ def _print_json(figures: object) -> None:
 @bench_cli.command("mail")
 def bench_mail(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
     """Messages per second against Postfix's smtp-source, to the same smtp-sink."""
-    _print_json(measure_mail(recipients))
+    from app.bench import mail  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(mail.bench_mail(recipients))
 
 
 @bench_cli.command("intake")
 def bench_intake(contacts: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
     """Contacts per second over HTTP, durable at 202, against single-row inserts by 16 connections."""
-    _print_json(measure_intake(contacts))
+    from app.bench import intake  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(intake.bench_intake(contacts))
 
 
 @bench_cli.command("page")
 def bench_page(seconds: Annotated[float, typer.Option(min=1.0)] = 5.0) -> None:
     """Page views per second against nginx serving the same bytes."""
-    _print_json(measure_page(seconds))
+    from app.bench import page  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(page.bench_page(seconds))
 
 
 if __name__ == "__main__":

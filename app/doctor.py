@@ -11,7 +11,8 @@ import asyncpg
 from rich.console import Console
 
 from app.migrations import newest_revision
-from app.settings import Settings
+from app.settings import Bind, Settings
+from notify.channels.relays import relay_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ async def _findings(settings: Settings, database_url: str) -> AsyncIterator[Find
 async def _database(url: str) -> Finding:
     try:
         connection = await asyncpg.connect(url, timeout=10)
-    except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         return Finding("database", f"cannot connect ({error}); check STORMDESK_DATABASE_URL")
     try:
         version = connection.get_server_version().major
@@ -60,12 +61,11 @@ async def _database(url: str) -> Finding:
 
 
 async def _relay(url: str) -> Finding:
-    parts = urlsplit(url)
-    port = parts.port or (465 if parts.scheme == "smtps" else 25)
-    name = f"mail relay {parts.hostname}:{port}"
+    relay = relay_from(url)
+    name = f"mail relay {Bind(relay.host, relay.port)}"
     try:
         async with asyncio.timeout(5):
-            _, writer = await asyncio.open_connection(parts.hostname, port)
+            _, writer = await asyncio.open_connection(relay.host, relay.port)
     except (OSError, TimeoutError) as error:
         return Finding(name, f"does not answer ({error}); check STORMDESK_SMTP_URL")
     writer.close()

@@ -10,8 +10,11 @@ from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
 
+from notify.channels.relays import relay_from
+
 T = TypeVar("T")
 _PREFIX = "STORMDESK_"
+SHORTEST_KEY = 32  # characters
 
 
 class SettingsError(Exception):
@@ -26,7 +29,7 @@ class Bind:
     port: int
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,11 @@ class Settings:
     sender_depth: int
 
 
+def data_folder(environment: Mapping[str, str]) -> Path:
+    """Where everything of this installation is kept; other settings and the secret key are found by it."""
+    return Path(environment.get(_PREFIX + "DATA_DIR", "").strip() or "var")
+
+
 def read_settings(environment: Mapping[str, str], *, secret_required: bool = True) -> Settings:
     """The settings in `environment` (names start with `STORMDESK_`).
 
@@ -55,7 +63,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
     one that lives as long as this process (for commands that sign nothing).
     """
     reader = _Reader(environment)
-    data_dir = reader.get("DATA_DIR", Path, "var")
+    data_dir = data_folder(environment)
     settings = Settings(
         database_url=reader.get("DATABASE_URL", _database_url, None),
         data_dir=data_dir,
@@ -100,9 +108,23 @@ def _database_url(text: str) -> str:
 
 def _smtp_urls(text: str) -> tuple[str, ...]:
     urls = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not urls or any(urlsplit(url).scheme not in ("smtp", "smtps") or not urlsplit(url).hostname for url in urls):
-        raise ValueError("must be one or more of smtp://[user:password@]host:port or smtps://…, separated by commas")
+    wrong = [place for place, url in enumerate(urls, start=1) if not _is_relay(url)]
+    if wrong or not urls:
+        which = f"number {wrong[0]} of {len(urls)} " if len(urls) > 1 else ""
+        # Not the URL itself nor what is wrong in it: that may be a piece of the password.
+        raise ValueError(
+            f"{which}must be smtp://[user:password@]host:port or smtps://…, if need be with ?tls=off, ?tls=offered or "
+            "?tls=required; several are separated by commas"
+        )
     return urls
+
+
+def _is_relay(url: str) -> bool:
+    try:
+        relay_from(url)
+    except ValueError:
+        return False
+    return True
 
 
 def _web_url(text: str) -> str:
@@ -134,8 +156,8 @@ def _secret_keys(text: str) -> tuple[bytes, ...]:
             "is missing; set it to a random text of 32 characters or more, the same for every process "
             "(`stormdesk up` makes its own)"
         )
-    if any(len(key) < 32 for key in keys):
-        raise ValueError("each key needs 32 characters or more (newest first, separated by commas)")
+    if any(len(key) < SHORTEST_KEY for key in keys):
+        raise ValueError(f"each key needs {SHORTEST_KEY} characters or more (newest first, separated by commas)")
     return keys
 
 

@@ -1,10 +1,11 @@
 """The environment becomes settings, or one message that names everything wrong with it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from app.secret import own_secret
+from app.secret import kept_secret, own_secret
 from app.settings import Bind, SettingsError, read_settings
 
 SECRET = {"STORMDESK_SECRET_KEY": "k" * 32}
@@ -62,3 +63,39 @@ def test_an_installation_makes_its_own_secret_once_and_for_itself_alone(tmp_path
     assert len(made) >= 32
     assert own_secret(tmp_path / "data") == made
     assert (tmp_path / "data/secret-key").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("text", ["", "abc\n"])
+def test_a_key_file_without_a_key_is_refused_with_what_to_do(tmp_path: Path, text: str) -> None:
+    assert kept_secret(tmp_path) is None
+    (tmp_path / "secret-key").write_text(text)
+    for read in (own_secret, kept_secret):
+        with pytest.raises(SettingsError, match=r"secret-key holds no usable key\. Put the file back"):
+            read(tmp_path)
+
+
+def test_many_that_start_together_share_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(16) as threads:
+        keys = set(threads.map(own_secret, [tmp_path] * 64))
+    assert len(keys) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["secret-key"]
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://host:25?tls=foo", "smtp://host:abc", "smtp://u:ss/w@host:25", "smtp://:25", ","]
+)
+def test_a_relay_nobody_can_reach_is_reported_without_its_password(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings(
+            {**SECRET, "STORMDESK_SMTP_URL": f"smtp://ok:25,{url}" if url != "," else url, "STORMDESK_BIND": "x"}
+        )
+    relay, bind = str(refused.value).splitlines()
+    assert relay.startswith("STORMDESK_SMTP_URL: ")
+    assert "smtp://[user:password@]host:port" in relay
+    assert "ss/w" not in relay
+    assert bind.startswith("STORMDESK_BIND: ")
+
+
+def test_an_address_is_written_as_it_is_read() -> None:
+    for text in ("127.0.0.1:8080", "[::1]:8080", "localhost:80"):
+        assert str(read_settings({**SECRET, "STORMDESK_BIND": text}).bind) == text
