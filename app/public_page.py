@@ -11,14 +11,14 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import parse_qs
 
-import msgspec
 from babel.dates import format_timedelta
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.answers import Answer, Document, document, takes_gzip
+from app.problems import problem
 from app.static_files import static_files
 from app.templates import choose_language, render
-from foundation.clock import Clock, system_clock
+from foundation.clock import Clock, Monotonic, system_clock
 from incidents.page_files import MANIFEST, compressed_beside, read_manifest, sha256
 from incidents.status_page import AGE_PLACE
 
@@ -39,9 +39,10 @@ class _File:
 class PageStore:
     """The current edition of `status_dir`, in memory, looked after at every answer (a stat each 250 ms at most)."""
 
-    def __init__(self, status_dir: Path, *, clock: Clock = system_clock) -> None:
+    def __init__(self, status_dir: Path, *, clock: Clock = system_clock, monotonic: Monotonic = time.monotonic) -> None:
         self._folder = status_dir
         self._clock = clock
+        self._monotonic = monotonic
         self._looked = float("-inf")
         self._seen: tuple[int, int] | None = None
         self._files: dict[str, _File] = {}
@@ -54,7 +55,7 @@ class PageStore:
         self, path: str, query: str, accept_encoding: str, accept_language: str, if_none_match: str
     ) -> Answer | None:
         """What to say to GET `path`; None when it is not the page's to answer."""
-        now = time.monotonic()
+        now = self._monotonic()
         if now - self._looked >= LOOK_EVERY or not self._files:
             self._looked = now
             self._look()
@@ -181,9 +182,8 @@ def _notice(template: str, language: str, status: int) -> Document:
 
 @lru_cache
 def _nothing_as_data() -> Document:
-    problem = {"type": "urn:stormdesk:not_found", "title": "not found", "status": 404, "code": "not_found"}
-    content = msgspec.json.encode({**problem, "detail": "There is no such document."})
-    return document("missing.json", content, "missing", status=404)
+    content = problem(404, "not_found", "There is no such document.").body
+    return document("missing.json", bytes(content), "missing", status=404)
 
 
 @lru_cache(4096)

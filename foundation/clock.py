@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 Clock = Callable[[], datetime]
+# Seconds that only ever grow, for measuring how long something takes: time.monotonic, or a test's own.
+Monotonic = Callable[[], float]
 
 
 def system_clock() -> datetime:

@@ -6,15 +6,14 @@ seconds, so scraping it more often costs no more. It knows no package's tables.
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
+from foundation.clock import Monotonic
 from foundation.database import Database, DatabaseAway, Tx
 from metrics.facts import case_facts, contact_facts, delivery_facts
 
-Monotonic = Callable[[], float]
 UNSENT = ("planned", "sending", "deferred")
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from app import front
 from app.migrations import migrate
 from app.postgres import embedded_postgres
 from app.public_page import PageStore
@@ -31,6 +32,9 @@ class Time:
 
     def __call__(self) -> datetime:
         return self.now
+
+    def monotonic(self) -> float:
+        return self.now.timestamp()
 
 
 async def _echo(request: Request) -> Response:
@@ -207,10 +211,9 @@ async def test_a_reader_that_asks_and_never_reads_is_not_buffered_for(port: int)
 
 
 async def test_an_old_page_says_how_old_it_is(tmp_path: Path, incident: str, clock: Time) -> None:
-    store = PageStore(tmp_path, clock=clock)
+    store = PageStore(tmp_path, clock=clock, monotonic=clock.monotonic)
 
     def page(tag: str = "", path: str = "/") -> tuple[int, str, str]:
-        store._looked = float("-inf")
         answer = store.answer(path, "", "", "", tag)
         assert answer is not None
         return answer.status, answer.body.decode(), dict(answer.headers)[b"etag"].decode()
@@ -231,15 +234,14 @@ async def test_an_old_page_says_how_old_it_is(tmp_path: Path, incident: str, clo
 async def test_a_new_edition_is_served_as_soon_as_it_is_whole(
     database: Database, tmp_path: Path, incident: str, clock: Time
 ) -> None:
-    store = PageStore(tmp_path, clock=clock)
+    store = PageStore(tmp_path, clock=clock, monotonic=clock.monotonic)
     first = store.answer("/", "", "", "", "")
     (tmp_path / "index.en.html").write_bytes(b"half of the next edition")
     (tmp_path / "manifest.json").touch()
-    store._looked = float("-inf")
+    clock.now += timedelta(seconds=1)
     assert store.answer("/", "", "", "", "") == first
     clock.now += timedelta(minutes=1)
     await a_page(tmp_path, clock).refresh(database)
-    store._looked = float("-inf")
     answer = store.answer("/", "", "gzip", "", "")
     assert answer is not None
     assert b"09:11 EST" in gzip.decompress(answer.body)
@@ -259,12 +261,12 @@ async def test_the_page_is_served_while_postgresql_is_stopped(tmp_path: Path, cl
         await asyncio.to_thread(migrate, url)
         database = Database(url)
         await page.refresh(database)
-    async with served(PageStore(folder, clock=clock), APPLICATION) as port, _client(port) as client:
+    store = PageStore(folder, clock=clock, monotonic=clock.monotonic)
+    async with served(store, APPLICATION) as port, _client(port) as client:
         with pytest.raises(DatabaseAway):
             await page.step(database)
         assert (await client.get("/")).status_code == 200
         clock.now += timedelta(minutes=5)
-        await asyncio.sleep(0.3)  # the store looks four times a second
         assert "last updated 5 minutes ago" in (await client.get("/")).text
         assert json.loads((await client.get("/api/v2/summary.json")).content)["status"]["indicator"] == "none"
     await database.close()
@@ -282,3 +284,34 @@ async def test_the_application_learns_who_asks_through_the_front(tmp_path: Path)
         answer = await reader.read()
         writer.close()
     assert answer.endswith(b"127.0.0.7")
+
+
+async def test_a_head_that_trickles_in_does_not_keep_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(front, "_SWEEP_SECONDS", 0.1)
+    async with served(PageStore(tmp_path), APPLICATION) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nX-Slow: ")
+        assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")
+        with pytest.raises(ConnectionError):
+            async with asyncio.timeout(30):
+                while True:
+                    writer.write(b"a")
+                    await writer.drain()
+                    await asyncio.sleep(0.05)
+        writer.close()
+
+
+async def test_asking_and_not_reading_before_a_hand_over_connects_once(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    page = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"
+    writer.write(page * 400 + last)
+    await asyncio.sleep(0.5)  # its answers pile up
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+    assert answer.count(b"HTTP/1.1 200 OK") == 401
+    assert answer.count(b"POST 3") == 1

@@ -40,12 +40,14 @@ async def test_stopping_the_database_during_sending_loses_and_repeats_nothing(ow
         await people(database, PEOPLE)
         key = await publish(database)
         worker = command(url, sink.port, connections=CONNECTIONS, depth=DEPTH, lease=LEASE.total_seconds())
-        process = await asyncio.create_subprocess_exec(*worker, cwd=ROOT)
+        process = await asyncio.create_subprocess_exec(*worker, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
         await until_told(database, key, PEOPLE // 4)
 
         await asyncio.to_thread(stop_server, own_server, mode)
         await database.close()
-        await asyncio.sleep(1)
+        await _until_said(process.stdout, b"database is away")
+        rest = asyncio.create_task(process.stdout.read())  # so that the worker can go on writing
         assert process.returncode is None, "the worker waits for the database"
         await asyncio.to_thread(start_server, own_server)
 
@@ -55,8 +57,15 @@ async def test_stopping_the_database_during_sending_loses_and_repeats_nothing(ow
         counts = await counts_of(database, key)
         process.terminate()
         assert await process.wait() == 0
+        await rest
         copies = sink.copies()
         await database.close()
     assert counts == {**dict.fromkeys(counts, 0), "accepted": PEOPLE}
     assert len(copies) == PEOPLE
     assert set(copies.values()) == {1}
+
+
+async def _until_said(stream: asyncio.StreamReader, words: bytes) -> None:
+    async with asyncio.timeout(30):
+        while words not in (line := await stream.readline()):
+            assert line, "the worker ended"
