@@ -67,4 +67,4 @@ async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
         .where(customers.c.number == customer_number)
         .order_by(deliveries.c.id.desc())
     )
-    return [Told(**row) for row in (await tx.execute(statement)).mappings()]  # type: ignore[typeddict-item]
+    return [Told(**row) for row in (await tx.execute(statement)).mappings()]  # type: ignore[typeddict-item]  # columns, by their labels

@@ -180,7 +180,7 @@ class _Demo:
 
     async def _until_sent(self, messages: float) -> None:
         """Until the mailbox has so many. It can only be asked again and again."""
-        while self._gauges.mailbox().get("messages", 0) < messages:  # noqa: ASYNC110
+        while self._gauges.mailbox().get("messages", 0) < messages:  # noqa: ASYNC110 (another process counts)
             await asyncio.sleep(0.02)
 
     async def _until_quiet(self, storm: "asyncio.Task[None]", *, contacts_too: bool = True) -> None:

@@ -63,7 +63,7 @@ async def test_every_view_for_analysts_is_declared(database: Database) -> None:
 @pytest.mark.parametrize("facts", FACTS, ids=lambda facts: facts.name)
 async def test_a_view_has_the_columns_declared_for_it(database: Database, facts: object) -> None:
     """An export names its columns; one that was renamed under it would stop every analyst."""
-    name = facts.name  # type: ignore[attr-defined]
+    name = facts.name  # type: ignore[attr-defined]  # a view, not any clause
     kinds = {"text": {"String", "Text"}, "timestamp with time zone": {"DateTime"}}
     numbers = {"bigint", "integer", "smallint"}
     query = text(
@@ -72,7 +72,7 @@ async def test_a_view_has_the_columns_declared_for_it(database: Database, facts:
     )
     async with database.transaction() as tx:
         found = [(column, kind) for column, kind in await tx.execute(query, {"name": name})]
-    declared = [(one.name, type(one.type).__name__) for one in facts.c]  # type: ignore[attr-defined]
+    declared = [(one.name, type(one.type).__name__) for one in facts.c]  # type: ignore[attr-defined]  # a view, not any clause
     assert [column for column, _ in found] == [column for column, _ in declared]
     for (column, kind), (_, expected) in zip(found, declared, strict=True):
         assert expected in (kinds.get(kind) or ({"BigInteger"} if kind in numbers else set())), column

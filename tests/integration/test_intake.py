@@ -123,7 +123,7 @@ async def test_pulling_the_plug_on_the_database_loses_no_acknowledged_contact(ow
         async with Intake(database, patience=5).running() as intake:
             crowd = [asyncio.create_task(keep_sending(intake)) for _ in range(40)]
             await _until(lambda: len(acknowledged) > 200)
-            await asyncio.to_thread(stop_server, own_server, mode)  # type: ignore[arg-type]
+            await asyncio.to_thread(stop_server, own_server, mode)  # type: ignore[arg-type]  # one of its modes
             await _until(lambda: turned_away > 40)
             before = len(acknowledged)
             await asyncio.to_thread(start_server, own_server)

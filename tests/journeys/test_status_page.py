@@ -122,7 +122,7 @@ async def storm(database: Database, tmp_path: Path) -> AsyncIterator[tuple[str, 
             tx, title=title, components=cancelled, started_at=MORNING - timedelta(hours=1), now=MORNING
         )
         for at, draft in UPDATES:
-            await say(tx, incident, draft, now=at)  # type: ignore[arg-type]
+            await say(tx, incident, draft, now=at)  # type: ignore[arg-type]  # a table of times and drafts
     noon = UPDATES[-1][0] + timedelta(minutes=12)
     await a_page(tmp_path, lambda: noon).refresh(database)
     async with served(PageStore(tmp_path, clock=lambda: noon), Starlette()) as port:
@@ -143,10 +143,10 @@ async def test_the_page_reads_well_everywhere(storm: tuple[str, str]) -> None:
                     await page.goto(address)
                     if os.environ.get("STORMDESK_SCREENSHOTS"):
                         height = 1900 if screen == "phone" else 1400
-                        clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height}  # type: ignore[index]
+                        clip = {"x": 0, "y": 0, "width": page.viewport_size["width"], "height": height}  # type: ignore[index]  # the page has a size
                         await page.screenshot(
                             path=SCREENSHOTS / f"status-{screen}-{scheme}.png",
-                            clip=clip,  # type: ignore[arg-type]
+                            clip=clip,  # type: ignore[arg-type]  # a FloatRect
                             full_page=True,
                         )
 

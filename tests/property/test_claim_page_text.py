@@ -109,7 +109,7 @@ def test_the_form_gives_back_exactly_what_was_typed(typed: Mapping[str, str], la
 def test_the_case_shows_words_as_words(typed: Mapping[str, str], language: str) -> None:
     receipt = new_receipt()
     contact = ShownContact(masked(receipt), "web", system_clock(), "mail", own=True)
-    case = Followed("C-100001", "open", None, system_clock(), [contact], 0, Submission(**typed))  # type: ignore[arg-type]
+    case = Followed("C-100001", "open", None, system_clock(), [contact], 0, Submission(**typed))  # type: ignore[arg-type]  # fields are texts
     page = render(
         "claims/case.html",
         language,
@@ -141,7 +141,7 @@ def test_no_bytes_break_the_reading_of_a_stored_contact(raw: bytes) -> None:
 
 @given(said=typed_forms, shared=st.booleans())
 def test_no_text_breaks_the_rules_of_identity(said: Mapping[str, str], shared: bool) -> None:
-    clues = clues_in(Submission(**said))  # type: ignore[arg-type]
+    clues = clues_in(Submission(**said))  # type: ignore[arg-type]  # fields are texts
     fits = {("mail", mail): [Known(1, "a"), Known(2, "b")] for mail in clues.mails if shared}
     for key in decide(evidence_of(clues, fits)).keys:
         assert "\0" not in key.value

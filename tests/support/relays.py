@@ -158,7 +158,7 @@ class _Conversation:
             verb = line.split(" ")[0].upper()
             self._relay.commands.append(verb)
             answer: Callable[[str], object] = getattr(self, f"_{verb.lower()}")
-            await answer(line)  # type: ignore[misc]
+            await answer(line)  # type: ignore[misc]  # all of them are coroutines
 
     async def _say(self, reply: str) -> None:
         if reply == "hang":
