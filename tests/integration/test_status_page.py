@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from foundation.database import Database
 from incidents import Component, Party, define_components, define_parties
@@ -62,6 +63,13 @@ def _json(folder: Path, name: str = "summary") -> Any:
 
 def _html(folder: Path, name: str) -> str:
     return (folder / f"{name}.html").read_text()
+
+
+async def test_every_renewal_is_timed(database: Database, storm: str, tmp_path: Path) -> None:
+    count = "stormdesk_status_page_refresh_seconds_count"
+    before = REGISTRY.get_sample_value(count) or 0
+    await a_page(tmp_path).refresh(database)
+    assert REGISTRY.get_sample_value(count) == before + 1
 
 
 async def test_every_file_stands_with_its_compressed_twin(database: Database, storm: str, tmp_path: Path) -> None:
