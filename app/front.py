@@ -17,6 +17,7 @@ from app.public_page import PageStore
 _LOOPBACK = "127.0.0.1"
 LONGEST_HEAD = 16 << 10
 IDLE_SECONDS = 75.0
+HEAD_SECONDS = 30.0  # a head may take this long to come in
 _SWEEP_SECONDS = 15.0
 _REMEMBERED_HEADS = 2048
 # Seconds between attempts to reach the application: it may have been started a moment after us.
@@ -89,7 +90,7 @@ class Front:
                 try:
                     await asyncio.wait_for(stop.wait(), _SWEEP_SECONDS)
                 except TimeoutError:
-                    self._sweep(loop.time() - IDLE_SECONDS)
+                    self._sweep(loop.time())
         finally:
             server.close()
             for client in tuple(self.connections):
@@ -124,9 +125,9 @@ class Front:
 
         return named
 
-    def _sweep(self, before: float) -> None:
+    def _sweep(self, now: float) -> None:
         for client in tuple(self.connections):
-            client.leave_if_idle(before)
+            client.leave_if_idle(now - IDLE_SECONDS, now - HEAD_SECONDS)
 
 
 class _Client(asyncio.Protocol):
@@ -139,6 +140,7 @@ class _Client(asyncio.Protocol):
         self._buffer = b""
         self._blocked = False
         self._last = self._loop.time()
+        self._begun = self._last  # when what is in the buffer began to come in
         self._pipe: _Pipe | None = None
         self._connecting: asyncio.Task[None] | None = None
 
@@ -151,7 +153,10 @@ class _Client(asyncio.Protocol):
             self._pipe.write(data)
             return
         self._last = self._loop.time()
-        self._buffer = self._buffer + data if self._buffer else data
+        if self._buffer:
+            self._buffer += data
+        else:
+            self._buffer, self._begun = data, self._last
         if self._connecting is None and not self._blocked:
             self._answer()
 
@@ -179,7 +184,8 @@ class _Client(asyncio.Protocol):
         self._blocked = False
         if self._pipe is not None:
             self._pipe.resume_reading()
-        else:
+        elif self._connecting is None:  # else what they ask goes to the application, and reading goes on with it
+            self._last = self._loop.time()
             self._transport.resume_reading()
             self._answer()
 
@@ -188,9 +194,12 @@ class _Client(asyncio.Protocol):
         if self._pipe is None and self._connecting is None:
             self._transport.close()
 
-    def leave_if_idle(self, before: float) -> None:
-        """Close when nothing was heard since `before` (loop time). Pipes are looked after by the application."""
-        if self._pipe is None and self._connecting is None and self._last < before:
+    def leave_if_idle(self, heard_before: float, begun_before: float) -> None:
+        """Close when nothing was heard since `heard_before` (loop time), or a head that began before `begun_before` is
+        still coming in. Pipes are looked after by the application.
+        """
+        trickles = bool(self._buffer) and not self._blocked and self._begun < begun_before
+        if self._pipe is None and self._connecting is None and (self._last < heard_before or trickles):
             self._transport.abort()
 
     def _answer(self) -> None:
@@ -211,7 +220,7 @@ class _Client(asyncio.Protocol):
             if answer is None:
                 self._hand_over()
                 return
-            self._buffer = self._buffer[end + 4 :]
+            self._buffer, self._begun = self._buffer[end + 4 :], self._last
             self._transport.write(answer.raw(int(time.time())))
 
     def _hand_over(self) -> None:
@@ -228,6 +237,8 @@ class _Client(asyncio.Protocol):
         if self._transport.is_closing():
             pipe.close()
             return
+        if self._blocked:  # by answers of ours that are still on their way
+            pipe.pause_reading()
         pipe.write(self._buffer)
         self._buffer = b""
         self._transport.resume_reading()

@@ -295,13 +295,17 @@ async def test_a_head_that_trickles_in_does_not_keep_its_connection(
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\nX-Slow: ")
         assert (await reader.readuntil(b"\r\n")).startswith(b"HTTP/1.1 503 ")
-        with pytest.raises(ConnectionError):
-            async with asyncio.timeout(30):
-                while True:
-                    writer.write(b"a")
-                    await writer.drain()
-                    await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            with pytest.raises(ConnectionError):
+                await _trickle(writer)
         writer.close()
+
+
+async def _trickle(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"a")
+        await writer.drain()
+        await asyncio.sleep(0.05)
 
 
 async def test_asking_and_not_reading_before_a_hand_over_connects_once(port: int) -> None:
