@@ -4,9 +4,11 @@ A package's templates are named `package/file.html` and stand in `package/templa
 `package/locale/<language>.po`, whose message ids are the English text. Everything is escaped unless it ends in .txt.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +23,7 @@ from incidents import LANGUAGES
 
 PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
 _NAMES = {"en": "English", "nl": "Nederlands"}
+_WEIGHED = re.compile(r"(?P<tag>[a-z]+)(-[a-z0-9-]*)?(\s*;\s*q=(?P<weight>[01](\.[0-9]{0,3})?))?")
 _ROOT = Path(__file__).resolve().parent.parent
 
 Render = Callable[..., str]
@@ -32,12 +35,16 @@ def render(template: str, language: str, **context: Any) -> str:
 
 
 def choose_language(*wishes: str | None) -> str:
-    """The first wish we speak; each is a language tag or an Accept-Language header. English when none fits."""
+    """The first wish we speak; each is a language tag or an Accept-Language header. English when none fits.
+
+    Within a header the highest weight counts (RFC 9110, 12.5.4), among equals the first; `q=0` is a language unwanted.
+    """
     for wish in wishes:
-        for part in (wish or "").split(","):
-            tag = part.split(";")[0].strip().lower().split("-")[0]
-            if tag in LANGUAGES:
-                return tag
+        weighed = [_WEIGHED.fullmatch(part.strip().lower()) for part in (wish or "").split(",")]
+        spoken = [(float(one["weight"] or 1), one["tag"]) for one in weighed if one and one["tag"] in LANGUAGES]
+        weight, tag = max(spoken, key=itemgetter(0), default=(0.0, ""))
+        if weight:
+            return tag
     return LANGUAGES[0]
 
 

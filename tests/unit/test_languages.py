@@ -1,0 +1,25 @@
+"""Which language somebody gets: what they chose, then what their browser likes best, then English."""
+
+import pytest
+
+from app.templates import choose_language
+
+
+@pytest.mark.parametrize(
+    ("wishes", "language"),
+    [
+        (["nl", "en"], "nl"),
+        (["", "nl-BE"], "nl"),
+        ([None], "en"),
+        (["xx", "nl"], "nl"),
+        (["en;q=0.5, nl;q=0.9"], "nl"),
+        (["fr, en;q=0.1, nl ; q=0.100"], "en"),
+        (["de-DE,de;q=0.9,nl-NL;q=0.7,en;q=0.8"], "en"),
+        (["nl;q=0, en;q=0"], "en"),
+        (["nl;q=0.0", "nl"], "nl"),
+        (["EN;Q=0.2, NL"], "nl"),
+        (["nl;q=nan, nl;q=2, nl;q=, *"], "en"),
+    ],
+)
+def test_the_best_liked_language_we_speak_is_chosen(wishes: list[str | None], language: str) -> None:
+    assert choose_language(*wishes) == language
