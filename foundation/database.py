@@ -41,8 +41,8 @@ class DatabaseAway(Exception):
 class Database:
     """A pool of connections to one PostgreSQL.
 
-    `url`: `postgresql://…`, with options such as `sslmode` and `target_session_attrs`; `pool`: connections kept at most;
-    `patience`: seconds to wait for one while all are in use.
+    `url`: `postgresql://…`, options such as `sslmode` too; `pool`: connections kept at most; `patience`: seconds to
+    wait for one while all are in use.
     """
 
     def __init__(self, url: str, *, pool: int = 10, patience: float = 30) -> None:
