@@ -14,7 +14,8 @@ from notify.channels import Accepted, Deferred
 from notify.delivery import outcome
 from notify.outbox import Claimed, expire, promote, record_and_claim, renew, rescue
 from notify.tables import customers
-from tests.support.people import people, person, publish
+from tests.support.directory import a_customer
+from tests.support.people import people, publish
 
 LEASE = timedelta(seconds=60)
 OVER = timedelta(0)
@@ -53,10 +54,10 @@ async def _execute(database: Database, statement: str) -> None:
 
 async def test_everybody_gets_one_row_and_those_we_may_not_reach_say_why(database: Database) -> None:
     async with database.transaction() as tx:
-        await person(tx, "both", "first@example.org", "second@example.org")
-        await person(tx, "none")
-        await person(tx, "no", "no@example.org", consent=False)
-        await person(tx, "bounced", "gone@example.org", suppressed="hard_bounce")
+        await a_customer(tx, "both", "first@example.org", "second@example.org")
+        await a_customer(tx, "none")
+        await a_customer(tx, "no", "no@example.org", consent=False)
+        await a_customer(tx, "bounced", "gone@example.org", suppressed="hard_bounce")
     key = await publish(database, audience=_to("both", "none", "no", "bounced"))
     assert await _counts(database, key) == {"planned": 1, "suppressed": 3}
     async with database.transaction() as tx:
@@ -83,7 +84,7 @@ async def test_people_are_told_in_their_language_else_english_else_the_first(
     database: Database, language: str, texts: tuple[str, ...], expected: str
 ) -> None:
     async with database.transaction() as tx:
-        await person(tx, "C1", "c1@example.org", language=language)
+        await a_customer(tx, "C1", "c1@example.org", language=language)
         reach = await preview(tx, _to("C1"), texts)
     assert {one.language: one.recipients for one in reach} == {one: int(one == expected) for one in texts}
     await publish(database, audience=_to("C1"), languages=texts)
@@ -93,9 +94,9 @@ async def test_people_are_told_in_their_language_else_english_else_the_first(
 
 async def test_a_preview_counts_whom_it_would_reach_and_stores_nothing(database: Database) -> None:
     async with database.transaction() as tx:
-        await person(tx, "C1", "c1@example.org", language="nl")
-        await person(tx, "C2", language="nl")
-        await person(tx, "C3", "c3@example.org")
+        await a_customer(tx, "C1", "c1@example.org", language="nl")
+        await a_customer(tx, "C2", language="nl")
+        await a_customer(tx, "C3", "c3@example.org")
     async with database.transaction() as tx:
         reach = await preview(tx, _to("C1", "C2", "C3"), ("nl", "en"))
         assert await tx.scalar(text("SELECT count(*) FROM deliveries")) == 0
@@ -302,7 +303,7 @@ async def test_who_may_no_longer_be_reached_is_not_sent_what_was_planned(
 
 async def test_an_address_that_was_replaced_since_planning_gives_way_to_the_new_one(database: Database) -> None:
     async with database.transaction() as tx:
-        await person(tx, "C1", "old@example.org", "no@example.org", "new@example.org")
+        await a_customer(tx, "C1", "old@example.org", "no@example.org", "new@example.org")
     key = await publish(database, audience=_to("C1"))
     await _execute(
         database,

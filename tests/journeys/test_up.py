@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 
 from app.postgres import remove_cluster, server_pid
-from tests.support.pages import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

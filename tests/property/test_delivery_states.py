@@ -25,7 +25,7 @@ from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
 from notify.delivery import FINAL, TRANSITIONS, Outcome, State, outcome
 from notify.outbox import Claimed, expire, promote, record_and_claim, rescue
 from notify.tables import addresses, customers, deliveries
-from tests.support.people import person
+from tests.support.directory import a_customer
 
 T = TypeVar("T")
 LEASE = timedelta(seconds=60)
@@ -227,9 +227,9 @@ def _outcomes(batch: Sequence[Claimed], results: Sequence[Result]) -> dict[tuple
 async def _directory(database: Database) -> None:
     async with database.transaction() as tx:
         for one in range(1, CUSTOMERS - 1):
-            await person(tx, f"C{one}", f"c{one}@example.org", *(["c2@example.net"] if one == 2 else []))
-        await person(tx, f"C{CUSTOMERS - 1}")
-        await person(tx, f"C{CUSTOMERS}", "gone@example.org", suppressed="bounced")
+            await a_customer(tx, f"C{one}", f"c{one}@example.org", *(["c2@example.net"] if one == 2 else []))
+        await a_customer(tx, f"C{CUSTOMERS - 1}")
+        await a_customer(tx, f"C{CUSTOMERS}", "gone@example.org", suppressed="bounced")
         assert await tx.scalar(select(func.count()).select_from(customers)) == CUSTOMERS
 
 

@@ -13,7 +13,7 @@ from claims.intake import Arrival
 from foundation.actors import Actor
 from foundation.clock import system_clock
 from foundation.database import Database, driver
-from notify import fold_name
+from tests.support import directory
 
 OUTAGES = Outages(system_clock)
 _serial = itertools.count()
@@ -43,26 +43,17 @@ async def a_customer(
     references: Sequence[str] = (),
     component: str = "LINE-1",
 ) -> int:
-    """Put a customer into the directory; their id. Mails and phones must be normalised already."""
+    """Commit a customer who relies on `component`; their id. Mails and phones must be normalised already."""
     async with database.transaction() as tx:
         await incidents.register_components(tx, [component])
-        connection = await driver(tx)
-        customer: int = await connection.fetchval(
-            "INSERT INTO customers (number, name, name_key, language, time_zone) "
-            "VALUES ($1, $2, $3, 'en', 'Etc/UTC') RETURNING id",
+        return await directory.a_customer(
+            tx,
             number or f"T{next(_serial):06d}",
-            name,
-            fold_name(name),
+            *mails,
+            name=name,
+            phones=phones,
+            exposures=[(component, reference, None) for reference in references or [""]],
         )
-        await connection.executemany(
-            "INSERT INTO addresses (customer_id, channel, value) VALUES ($1, $2, $3)",
-            [(customer, "mail", mail) for mail in mails] + [(customer, "sms", phone) for phone in phones],
-        )
-        await connection.executemany(
-            "INSERT INTO exposures (customer_id, component_key, reference) VALUES ($1, $2, $3)",
-            [(customer, component, reference) for reference in references or [""]],
-        )
-    return customer
 
 
 async def send(intake: Intake, key: str | None = None, **said: str) -> str:

@@ -21,6 +21,8 @@ from incidents import (
     publish,
 )
 from incidents.publishing import Published
+from tests.support import directory
+from tests.support.directory import Exposure
 
 NOW = datetime(2026, 2, 8, 14, 10, tzinfo=UTC)
 WRITER = Actor("staff", "writer")
@@ -88,23 +90,7 @@ def a_page(folder: Path, clock: Clock = lambda: NOW) -> StatusPage:
     )
 
 
-async def a_customer(
-    database: Database, number: str, *exposures: tuple[str, str, datetime | None], language: str = "en"
-) -> None:
-    """A customer with a mail address and exposures (component, reference, needed_at)."""
+async def a_customer(database: Database, number: str, *exposures: Exposure, language: str = "en") -> None:
+    """Commit a customer with a mail address and these exposures."""
     async with database.transaction() as tx:
-        await tx.exec_driver_sql(
-            "INSERT INTO customers (number, name, name_key, language, time_zone) VALUES ($1, $2, $3, $4, 'Etc/UTC')",
-            (number, f"Person {number}", f"person {number}".lower(), language),
-        )
-        await tx.exec_driver_sql(
-            "INSERT INTO addresses (customer_id, channel, value)"
-            " SELECT id, 'mail', $2 FROM customers WHERE number = $1",
-            (number, f"{number}@example.com"),
-        )
-        for component, reference, needed_at in exposures:
-            await tx.exec_driver_sql(
-                "INSERT INTO exposures (customer_id, component_key, reference, needed_at)"
-                " SELECT id, $2, $3, $4 FROM customers WHERE number = $1",
-                (number, component, reference, needed_at),
-            )
+        await directory.a_customer(tx, number, f"{number}@example.com", language=language, exposures=exposures)

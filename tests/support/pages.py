@@ -1,7 +1,6 @@
 """A front with an application behind it, on addresses of its own, for tests that speak HTTP to the public address."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,6 +9,7 @@ from starlette.types import ASGIApp
 from app.public_page import PageStore, PublicPage
 from app.settings import Bind
 from app.web import public_server, run_until
+from tests.support.ports import free_port
 
 
 @asynccontextmanager
@@ -25,13 +25,6 @@ async def served(store: PageStore, app: ASGIApp) -> AsyncIterator[int]:
         finally:
             stop.set()
             await running
-
-
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port: int = found.getsockname()[1]
-        return port
 
 
 async def ask(port: int, request: bytes) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, select
 
-from foundation.database import Database, Tx, driver
+from foundation.database import Database, driver
 from notify import MessageText, delivery_summary, enqueue, exposures
 
 COMPONENT = "DL 1117"
@@ -39,30 +39,6 @@ async def people(database: Database, count: int) -> None:
             """,
             COMPONENT,
         )
-
-
-async def person(
-    tx: Tx, number: str, *addresses: str, language: str = "en", consent: bool = True, suppressed: str | None = None
-) -> int:
-    """One customer with these mail addresses, all of one consent and health; their id. No exposure."""
-    connection = await driver(tx)
-    found: int = await connection.fetchval(
-        "INSERT INTO customers (number, name, name_key, language, time_zone) "
-        "VALUES ($1, $1, $1, $2, 'UTC') RETURNING id",
-        number,
-        language,
-    )
-    for address in addresses:
-        await connection.execute(
-            "INSERT INTO addresses (customer_id, channel, value, consent, health, suppressed_because) "
-            "VALUES ($1, 'mail', $2, $3, $4, $5)",
-            found,
-            address,
-            consent,
-            "suppressed" if suppressed else "usable",
-            suppressed,
-        )
-    return found
 
 
 def everyone() -> Select[Any]:

@@ -4,11 +4,9 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -16,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.support.ports import free_port, wait_until_open
 
 _SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 SMTP_SINK = shutil.which("smtp-sink", path=_SBIN)
@@ -43,32 +43,19 @@ def smtp_sink(*options: str) -> Iterator[Sink]:
     """Run smtp-sink with `options`; it keeps what it takes when they include none that refuse it."""
     assert SMTP_SINK is not None
     # Not pytest's folder: as root, smtp-sink becomes somebody who may not enter that.
-    with tempfile.TemporaryDirectory(prefix="smtp-sink-") as folder, socket.create_server(("127.0.0.1", 0)) as free:
+    with tempfile.TemporaryDirectory(prefix="smtp-sink-") as folder:
         Path(folder).chmod(0o777)
-        sink = Sink(free.getsockname()[1], Path(folder, "mails"))
-        free.close()
+        sink = Sink(free_port(), Path(folder, "mails"))
         command = [SMTP_SINK, *options, "-D", str(sink.dump)]
         if os.geteuid() == 0:
             command += ["-u", "nobody"]
         process = subprocess.Popen([*command, f"127.0.0.1:{sink.port}", "256"])
         try:
-            _wait_until_listening(sink.port)
+            wait_until_open(sink.port)
             yield sink
         finally:
             process.terminate()
             process.wait()
-
-
-def _wait_until_listening(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            assert time.monotonic() < deadline, "smtp-sink did not start"
-            time.sleep(0.01)
-        else:
-            return
 
 
 class MoodyRelay:

@@ -9,7 +9,7 @@ from granian.server.embed import Server
 
 from app.asgi import create_app
 from app.wiring import Parts
-from tests.support.pages import free_port
+from tests.support.ports import free_port, until_open
 
 
 @asynccontextmanager
@@ -25,21 +25,9 @@ async def site(parts: Parts) -> AsyncIterator[str]:
         websockets=False,
     )
     running = asyncio.create_task(server.serve())
-    await _until_open(port)
+    await until_open(port)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.stop()  # type: ignore[no-untyped-call]  # granian's, without types
         await running
-
-
-async def _until_open(port: int) -> None:
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.01)
-            else:
-                writer.close()
-                return
