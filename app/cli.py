@@ -15,7 +15,7 @@ from rich.console import Console
 from app.auth import create_token, revoke_token
 from app.doctor import examine
 from app.exports import export_to_file
-from app.imports import import_customers_file
+from app.imports import import_components_file, import_customers_file
 from app.log import configure_logging
 from app.migrations import migrate as run_migrations
 from app.postgres import PostgresUnavailable
@@ -141,6 +141,34 @@ def import_customers(
     async def load(settings: Settings, url: str) -> None:
         async with open_parts(settings, url) as parts:
             await import_customers_file(parts.database, file, console)
+
+    _run(load)
+
+
+@import_cli.command("components")
+def import_components(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, UTF-8.")],
+) -> None:
+    """Load components: key,name,group,party,party_kind,position,needs. Before or after the customers.
+
+    The first line names the columns; only key and name must be there.
+
+    key: what the customers' file calls it. name, group, position: as the
+    status page shows it.
+
+    party: who is responsible. party_kind: ours, contractor or supplier;
+    without it a party stays what it is, and a new one is a contractor.
+
+    needs: keys of the components it depends on, with | between them, such as
+    DL1117/2013-02-08/LGA|check-in. They replace the list of before.
+
+    A column left out changes nothing; an empty cell takes away what was there.
+    Bad rows are listed and kept in FILE.rejects.csv, the rest is loaded.
+    """
+
+    async def load(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts:
+            await import_components_file(parts.database, file, console)
 
     _run(load)
 

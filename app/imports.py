@@ -1,11 +1,12 @@
-"""`stormdesk import customers`: a file on disk, a progress bar, and a list of what could not be loaded.
+"""`stormdesk import`: a file on disk, a progress bar, and a list of what could not be loaded.
 
-The rules of the import stand in `notify.customer_import`; this is its terminal side.
+The rules of the imports stand in `notify.customer_import` and in `incidents`; this is their terminal side.
 """
 
 import os
 import time
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,8 +16,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from foundation.database import Database
 from foundation.errors import Invalid
-from incidents import register_components
-from notify.customer_file import Bad, Header
+from incidents import (
+    COMPONENT_COLUMNS,
+    REQUIRED_COMPONENT_COLUMNS,
+    BadComponent,
+    ComponentRow,
+    Loaded,
+    load_components,
+    read_component,
+    register_components,
+)
+from notify.customer_file import Bad, Header, Texts, read_header, read_texts
 from notify.customer_import import STEPS, ImportResult, import_customers
 
 _LISTED = 20
@@ -88,13 +98,51 @@ async def import_customers_file(database: Database, path: Path, console: Console
                 )
     finally:
         rejects.close()
-    if result.rejected:
-        _list(rejects, console)
-    if not result.rows:
-        why = "none of its lines could be used" if result.rejected else "the file has no lines after the first"
-        raise Invalid(f"{_NEVER_READ}{why}.")
+    _report(rejects, result.rows, console)
     _sum_up(result, time.perf_counter() - started, console)
     return result
+
+
+async def import_components_file(database: Database, path: Path, console: Console) -> Loaded:
+    """Load the component file at `path`: its good rows, with their groups, parties and needs.
+
+    What was done is printed on `console`; rejected lines are listed there and kept in `FILE.rejects.csv`. Raises
+    `Invalid` when the file cannot be read or none of its rows is good.
+    """
+    rejects = RejectsFile(path.with_suffix(".rejects.csv"))
+    file, _ = _open(path)
+    try:
+        with file:
+            header = read_header(file, COMPONENT_COLUMNS, REQUIRED_COMPONENT_COLUMNS)
+            rejects.begin(header)
+            good, rejected = _component_rows(read_texts(file, header))
+        named = {name for name, place in zip(COMPONENT_COLUMNS, header.places, strict=True) if place < header.width}
+        async with database.transaction() as tx:
+            loaded = await load_components(tx, {line: row for line, (_, row) in good.items()}, named)
+            rejected += [Bad(line, good[line][0], reason, None) for line, reason in loaded.refused.items()]
+            for bad in sorted(rejected):
+                rejects.add(bad)
+    finally:
+        rejects.close()
+    _report(rejects, loaded.components, console)
+    _sum_up_components(loaded, console)
+    _passed_over(header.ignored, console)
+    return loaded
+
+
+def _component_rows(lines: Iterable[Texts | Bad]) -> tuple[dict[int, tuple[bytes, ComponentRow]], list[Bad]]:
+    """What can be read, by line, with the line's bytes; and what cannot."""
+    good: dict[int, tuple[bytes, ComponentRow]] = {}
+    rejected: list[Bad] = []
+    for one in lines:
+        if isinstance(one, Bad):
+            rejected.append(one)
+            continue
+        try:
+            good[one.line] = (one.raw, read_component(one.texts))
+        except BadComponent as error:
+            rejected.append(Bad(one.line, one.raw, str(error), None))
+    return good, rejected
 
 
 def _open(path: Path) -> tuple[BinaryIO, int]:
@@ -123,6 +171,15 @@ class _Shown:
         self._bar.update(self._tasks[step], completed=done)
 
 
+def _report(rejects: RejectsFile, loaded: int, console: Console) -> None:
+    """List what was rejected. Raises `Invalid` when that is all there was."""
+    if rejects.reasons:
+        _list(rejects, console)
+    if not loaded:
+        why = "none of its lines could be used" if rejects.reasons else "the file has no lines after the first"
+        raise Invalid(f"{_NEVER_READ}{why}.")
+
+
 def _list(rejects: RejectsFile, console: Console) -> None:
     count = rejects.reasons.total()
     console.print(f"[bold yellow]{count:,} {'line' if count == 1 else 'lines'} could not be loaded:[/]")
@@ -145,7 +202,20 @@ def _sum_up(result: ImportResult, seconds: float, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    if result.ignored_columns:
-        console.print(
-            f"Columns passed over: {escape(', '.join(result.ignored_columns))}.", highlight=False, soft_wrap=True
-        )
+    _passed_over(result.ignored_columns, console)
+
+
+def _sum_up_components(loaded: Loaded, console: Console) -> None:
+    unchanged = loaded.components - loaded.new - loaded.changed
+    console.print(
+        f"Components: {loaded.components:,} ({loaded.new:,} new, {loaded.changed:,} changed, {unchanged:,} as they "
+        f"were). Needs: {loaded.needs_added:,} added, {loaded.needs_removed:,} removed. Parties: "
+        f"{loaded.parties_new:,} new, {loaded.parties_changed:,} changed.",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _passed_over(columns: Sequence[str], console: Console) -> None:
+    if columns:
+        console.print(f"Columns passed over: {escape(', '.join(columns))}.", highlight=False, soft_wrap=True)

@@ -4,7 +4,18 @@ The front door: what other packages may use stands here, everything else is ours
 """
 
 from incidents.audience import audience_of
-from incidents.components import Component, Party, define_components, define_parties, register_components
+from incidents.component_file import COLUMNS as COMPONENT_COLUMNS
+from incidents.component_file import REQUIRED as REQUIRED_COMPONENT_COLUMNS
+from incidents.component_file import BadComponent, ComponentRow, read_component
+from incidents.components import (
+    Component,
+    Loaded,
+    Party,
+    define_components,
+    define_parties,
+    load_components,
+    register_components,
+)
 from incidents.lifecycle import LANGUAGES, Declaration, Draft, UpdateText
 from incidents.messages import Composer
 from incidents.publishing import approve, declare, draft_update, publish
@@ -13,17 +24,23 @@ from incidents.records import (
     find_incidents,
     open_incidents,
     public_incidents,
+    resolved_incidents,
     standing_promise,
 )
 from incidents.status_page import StatusPage
 
 __all__ = [
+    "COMPONENT_COLUMNS",
     "LANGUAGES",
+    "REQUIRED_COMPONENT_COLUMNS",
+    "BadComponent",
     "Component",
+    "ComponentRow",
     "Composer",
     "Declaration",
     "Draft",
     "Incident",
+    "Loaded",
     "Party",
     "StatusPage",
     "UpdateText",
@@ -34,9 +51,12 @@ __all__ = [
     "define_parties",
     "draft_update",
     "find_incidents",
+    "load_components",
     "open_incidents",
     "public_incidents",
+    "resolved_incidents",
     "publish",
+    "read_component",
     "register_components",
     "standing_promise",
 ]

@@ -3,17 +3,16 @@
 Set-based, whatever the number. It knows nothing of customers; the import of the directory registers what it meets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import ARRAY, Select, Text, any_, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from foundation.database import Tx, driver
+from incidents.component_file import ComponentRow, PartyKind, sort_out
 from incidents.tables import components, parties
-
-PartyKind = Literal["ours", "contractor", "supplier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,20 @@ class Party:
     key: str
     name: str
     kind: PartyKind
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What loading a file of components did; `refused`: by line, why it was not loaded."""
+
+    refused: Mapping[int, str]
+    components: int = 0
+    new: int = 0
+    changed: int = 0
+    needs_added: int = 0
+    needs_removed: int = 0
+    parties_new: int = 0
+    parties_changed: int = 0
 
 
 async def register_components(tx: Tx, keys: Select[Any] | Sequence[str]) -> int:
@@ -85,6 +98,79 @@ async def define_parties(tx: Tx, described: Sequence[Party]) -> None:
     )
 
 
+async def load_components(tx: Tx, rows: Mapping[int, ComponentRow], columns: Collection[str]) -> Loaded:
+    """Store `rows` of a file, by line: all that fit together, and a reason for each of the others.
+
+    What the file says is true for the components it names, what they need included: a need it no longer names is
+    removed. Of `columns` the file does not have it says nothing. A new party without a kind is a contractor, named
+    after its key. One load at a time: a second waits. The same rows again change nothing.
+    """
+    connection = await driver(tx)
+    await connection.execute(_ONE_AT_A_TIME)
+    spoken_of = {key for row in rows.values() for key in (row.key, *row.needs)}
+    known = await _known(tx, components.c.key, sorted(spoken_of))
+    good, refused = sort_out(rows, known)
+    if not good:
+        return Loaded(refused)
+    described = sorted(good.values())
+    keys = [row.key for row in described]
+    parties_new, parties_changed = await _load_parties(tx, described)
+    # Everything exists and is locked, in order of key, before anything is written: see `register_components`.
+    await register_components(tx, keys)
+    standing = {row["key"]: dict(row) for row in await connection.fetch(_STANDING, keys)}
+    wanted = [_as_described(row, standing[row.key], columns) for row in described]
+    await define_components(tx, wanted)
+    needs_added = needs_removed = 0
+    if "needs" in columns:
+        pairs = [(row.key, needed) for row in described for needed in row.needs]
+        needs = ([key for key, _ in pairs], [needed for _, needed in pairs])
+        needs_added = _count(await connection.execute(_DEPEND, *needs))
+        needs_removed = _count(await connection.execute(_NO_LONGER_NEEDED, keys, *needs))
+    differ = [one.key for one in wanted if one.key in known and _differs(one, standing[one.key])]
+    return Loaded(
+        refused,
+        components=len(keys),
+        new=len(keys) - len(known.intersection(keys)),
+        changed=len(differ),
+        needs_added=needs_added,
+        needs_removed=needs_removed,
+        parties_new=parties_new,
+        parties_changed=parties_changed,
+    )
+
+
+async def _load_parties(tx: Tx, described: Sequence[ComponentRow]) -> tuple[int, int]:
+    """Create the parties that do not exist and give the others the kind the file says; how many of each."""
+    kinds: dict[str, str | None] = {}
+    for row in described:
+        if row.party:
+            kinds[row.party] = row.kind or kinds.get(row.party)
+    given = (sorted(kinds), [kinds[key] for key in sorted(kinds)])
+    rows = await driver(tx)
+    changed = _count(await rows.execute(_NEW_KINDS, *given))
+    return _count(await rows.execute(_NEW_PARTIES, *given)), changed
+
+
+def _as_described(row: ComponentRow, standing: Mapping[str, Any], columns: Collection[str]) -> Component:
+    return Component(
+        row.key,
+        row.name,
+        row.group if "group" in columns else standing["group_name"],
+        row.party if "party" in columns else standing["party_key"],
+        row.position if "position" in columns else standing["position"],
+    )
+
+
+def _differs(one: Component, standing: Mapping[str, Any]) -> bool:
+    before = tuple(standing[name] for name in ("name", "group_name", "party_key", "position"))
+    return (one.name, one.group, one.party, one.position) != before
+
+
+def _count(status: str) -> int:
+    """The number of rows in what PostgreSQL answers to a statement: `INSERT 0 3`, `DELETE 3`."""
+    return int(status.rpartition(" ")[2])
+
+
 async def unknown_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> Mapping[str, list[str]]:
     """Which of these component keys and groups do not exist: {"components": […], "groups": […]}, in the order given."""
     known_keys = await _known(tx, components.c.key, keys)
@@ -113,4 +199,24 @@ ON CONFLICT (key) DO UPDATE
 _DEPEND = """
 INSERT INTO component_dependencies (component_key, needs_key)
 SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
+"""
+_NO_LONGER_NEEDED = """
+DELETE FROM component_dependencies
+ WHERE component_key = any($1::text[])
+   AND (component_key, needs_key) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))
+"""
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(x'53544F524D434F4D'::bigint)"
+_STANDING = """
+SELECT key, name, group_name, party_key, position FROM components
+ WHERE key = any($1::text[]) ORDER BY key FOR NO KEY UPDATE
+"""
+_NEW_PARTIES = """
+INSERT INTO parties (key, name, kind)
+SELECT key, key, coalesce(kind, 'contractor') FROM unnest($1::text[], $2::text[]) AS given (key, kind)
+ON CONFLICT DO NOTHING
+"""
+_NEW_KINDS = """
+UPDATE parties p SET kind = given.kind
+  FROM unnest($1::text[], $2::text[]) AS given (key, kind)
+ WHERE p.key = given.key AND p.kind <> given.kind
 """

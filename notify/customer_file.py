@@ -1,13 +1,14 @@
 """A customer file as it comes from elsewhere: bytes become rows, and every line that cannot says why.
 
 One physical line is one row, so a quote somebody forgot to close costs one line and not the rest of the file. Memory
-stays flat however long the file or a line is. It knows nothing of the database.
+stays flat however long the file or a line is. Files about other things are read the same way, up to the texts of their
+columns. It knows nothing of the database.
 """
 
 import csv
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import BinaryIO, NamedTuple
 
@@ -26,19 +27,30 @@ _NOT_TEXT = {
 
 
 class UnusableFile(Invalid):
-    """Nothing in the file can be read as customers. The message says how to make it readable."""
+    """Nothing in the file can be read as rows. The message says how to make it readable."""
 
     code = "unusable_file"
 
 
 class Header(NamedTuple):
-    """The first line: how columns are told apart, how many there are, and which of them we know. `raw`: its bytes."""
+    """The first line: how columns are told apart, how many there are, and which of them we know. `raw`: its bytes.
+
+    `places`: where each column we know stands; `width`, which is past the last, for one that is not there.
+    """
 
     raw: bytes
     delimiter: str
     width: int
     places: tuple[int, ...]
     ignored: tuple[str, ...]
+
+
+class Texts(NamedTuple):
+    """A line that can be read: the texts of the columns we know, in our order, empty where the file has no such one."""
+
+    line: int
+    raw: bytes
+    texts: Sequence[str]
 
 
 class Good(NamedTuple):
@@ -57,44 +69,57 @@ class Bad(NamedTuple):
     number: str | None
 
 
-def read_header(file: BinaryIO) -> Header:
-    """Read the first line of `file`. Raises `UnusableFile` when the columns cannot be known."""
+def read_header(file: BinaryIO, columns: Sequence[str] = COLUMNS, required: Sequence[str] = COLUMNS) -> Header:
+    """Read the first line of `file`, which names `columns`. Raises `UnusableFile` when they cannot be known."""
     raw = file.readline(LONGEST_LINE)
     kind = next((kind for start, kind in _NOT_TEXT.items() if raw.startswith(start)), None)
     if kind is not None:
         raise UnusableFile(f"This is {kind}. Save it as CSV, in UTF-8, and import that.")
     if _is_cut(raw):
-        raise UnusableFile("The first line never ends. Is this a CSV file with one customer on each line?")
+        raise UnusableFile("The first line never ends. Is this a CSV file with one row on each line?")
     try:
         text = raw.removeprefix(b"\xef\xbb\xbf").decode().rstrip("\r\n")
     except UnicodeDecodeError:
         raise UnusableFile("The first line is not UTF-8. Save the file as CSV in UTF-8.") from None
     if not text.strip():
-        raise UnusableFile(f"The file has no first line with column names. They are: {','.join(COLUMNS)}.")
+        raise UnusableFile(f"The file has no first line with column names. They are: {','.join(columns)}.")
     delimiter = max(",;\t", key=text.count)
     names = [name.strip().strip('"').strip().lower() for name in text.split(delimiter)]
-    missing = [name for name in COLUMNS if name not in names]
+    missing = [name for name in required if name not in names]
     if missing:
+        rest = "may be empty" if required == columns else "may be left out"
         raise UnusableFile(
-            f"The first line must name the columns; missing: {', '.join(missing)}. It must be {','.join(COLUMNS)} "
-            "(in any order; a column nobody uses may be empty)."
+            f"The first line must name the columns; missing: {', '.join(missing)}. It must be {','.join(columns)} "
+            f"(in any order; a column nobody uses {rest})."
         )
-    twice = sorted({name for name in COLUMNS if names.count(name) > 1})
+    twice = sorted({name for name in columns if names.count(name) > 1})
     if twice:
         raise UnusableFile(f"The first line names a column twice: {', '.join(twice)}. Remove one of the two.")
-    places = tuple(names.index(name) for name in COLUMNS)
-    ignored = tuple(name for name in names if name not in COLUMNS)
+    places = tuple(names.index(name) if name in names else len(names) for name in columns)
+    ignored = tuple(name for name in names if name not in columns)
     return Header(raw.removeprefix(b"\xef\xbb\xbf").rstrip(b"\r\n"), delimiter, len(names), places, ignored)
 
 
 def read_rows(file: BinaryIO, header: Header) -> Iterator[Good | Bad]:
-    """Every line of `file` after its header, in order; blank lines are no rows."""
+    """Every line of a customer `file` after its header, in order; blank lines are no rows."""
+    for one in read_texts(file, header):
+        if isinstance(one, Bad):
+            yield one
+            continue
+        try:
+            yield Good(one.line, check_row(one.texts))
+        except BadRow as error:
+            yield Bad(one.line, one.raw, str(error), _number(one.raw, header))
+
+
+def read_texts(file: BinaryIO, header: Header) -> Iterator[Texts | Bad]:
+    """Every line of `file` after its header, in order; what the texts mean is for others to check."""
     pick = itemgetter(*header.places)
     for line, raw in _lines(file):
         if not raw.strip() and not _is_cut(raw):
             continue
         try:
-            yield Good(line, check_row(pick(_fields(raw, header))))
+            yield Texts(line, raw, pick([*_fields(raw, header), ""]))
         except BadRow as error:
             yield Bad(line, raw, str(error), _number(raw, header))
 
