@@ -20,10 +20,12 @@ from tests.support.relays import MoodyRelay
 LEASE = timedelta(seconds=60)
 
 
-def _sender(database: Database, port: int, *, depth: int = 7, lease: timedelta = LEASE) -> Sender:
+def _sender(
+    database: Database, port: int, *, depth: int = 7, lease: timedelta = LEASE, idle_seconds: float = 0.02
+) -> Sender:
     factory = MailFactory("updates@example.com", Tokens([b"a signing key that only tests use"]))
     channel = MailChannel([f"smtp://127.0.0.1:{port}"], factory, timeouts=Timeouts(final_dot=2, command=2))
-    return Sender(database, channel, connections=3, depth=depth, lease=lease, idle_seconds=0.02)
+    return Sender(database, channel, connections=3, depth=depth, lease=lease, idle_seconds=idle_seconds)
 
 
 async def _until(database: Database, key: str, *live: str) -> dict[str, int]:
@@ -86,6 +88,22 @@ async def test_what_was_deferred_is_sent_when_upkeep_says_so(database: Database)
         assert await _until(database, key, "deferred", "planned", "sending") == {"accepted": 1}
         stop.set()
         await sending
+
+
+async def test_many_who_withdrew_hold_up_nobody_behind_them(database: Database) -> None:
+    await people(database, 100)
+    key = await publish(database)
+    await _execute(database, "UPDATE addresses SET consent = false WHERE value <> 'p100@example.org'")
+    relay = MoodyRelay()
+    stop = asyncio.Event()
+    async with relay.running() as port:
+        # A pause between two batches would outlast the test.
+        sending = asyncio.create_task(_sender(database, port, idle_seconds=3600).run(stop))
+        counts = await _until(database, key, "planned", "sending")
+        stop.set()
+        await sending
+    assert counts == {"accepted": 1, "suppressed": 99}
+    assert list(relay.mails) == ["p100@example.org"]
 
 
 async def test_a_sender_told_to_stop_ends_what_is_open_and_gives_the_rest_back(database: Database) -> None:
