@@ -24,7 +24,6 @@ from incidents.records import (
     find_incidents,
     open_incidents,
     public_incidents,
-    resolved_incidents,
     standing_promise,
 )
 from incidents.status_page import StatusPage
@@ -54,7 +53,6 @@ __all__ = [
     "load_components",
     "open_incidents",
     "public_incidents",
-    "resolved_incidents",
     "publish",
     "read_component",
     "register_components",
