@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from claims.identity import Evidence, Kind, Known
-from claims.names import PARTICLES
+from claims.names import PARTICLES, name_words
+from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing
 from claims.submissions import Submission
 from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 
@@ -54,15 +55,16 @@ def clues_in(said: Submission) -> Clues:
     """The clues in what somebody said. Whatever cannot be read as one is left out: it is still in the contact."""
     name, surname = _folded(said.name or "")
     ordered = _ordered_regions((said.language or "")[:2].lower())
+    phone = "" if is_nobodys_phone(said.phone or "") else said.phone or ""
     return Clues(
         name=name,
         surname=surname,
         numbers=tuple(_codes(said.customer_number or "")),
         references=tuple(_codes(said.reference or "")),
-        mails=tuple(_mails(said.email or "")),
-        phone=said.phone or "",
+        mails=tuple(mail for mail in _mails(said.email or "") if not is_nobodys_mail(mail)),
+        phone=phone,
         regions=ordered,
-        phones=phone_readings(said.phone, ordered) if said.phone else (),
+        phones=phone_readings(phone, ordered) if phone else (),
     )
 
 
@@ -123,14 +125,15 @@ def _ordered_regions(language: str) -> tuple[str, ...]:
 
 
 def _folded(name: str) -> tuple[str, str]:
-    """(name, surname) for comparing. `De Vries, Jan` has its surname in front, as the comma tells.
+    """(name, surname) for comparing, without forms of address. `De Vries, Jan` is Jan de Vries, as the comma tells.
 
     Cut short: folding can make a letter into eighteen, and a key must fit into an index (2704 bytes in PostgreSQL).
     """
     name = name if name.isascii() else _unmangled(name)
-    head, comma, _ = name.partition(",")
-    words = [word for word in fold_name(head if comma else name).split() if word not in PARTICLES]
-    return fold_name(name)[:120].rstrip(), words[-1][:60] if words else ""
+    head, _, tail = name.partition(",")
+    surnames = name_words(fold_name(head))
+    telling = [word for word in surnames if word not in PARTICLES]
+    return " ".join((*name_words(fold_name(tail)), *surnames))[:120].rstrip(), telling[-1][:60] if telling else ""
 
 
 def _unmangled(name: str) -> str:
@@ -148,7 +151,7 @@ def _codes(text: str) -> Iterator[str]:
     if not text or text.isspace():
         return
     parts = _BETWEEN.split(text)[:_MOST_READINGS]
-    found = dict.fromkeys(fold_reference(part) for part in (text, *parts))
+    found = dict.fromkeys(fold_reference(part) for part in (text, *parts) if not says_nothing(part))
     # One or two characters are nobody's booking.
     yield from (code for code in found if 3 <= len(code) <= 60)
 

@@ -10,6 +10,12 @@ PARTICLES = frozenset(
     ["al", "bin", "da", "das", "de", "del", "della", "den", "der", "di", "do", "dos", "du", "el", "la", "las", "le"]
 ) | frozenset(["les", "los", "of", "op", "ten", "ter", "the", "van", "von", "y", "zu"])
 
+# Forms of address. The first are nowhere part of a name; the others are when they do not stand in front.
+_TITLES = frozenset(["dhr", "dr", "drs", "mevr", "mlle", "mme", "mr", "mrs", "ms", "mw", "mx", "prof", "sr", "sra"])
+_TITLES_IN_FRONT = frozenset(
+    ["doctor", "dott", "fam", "familie", "frau", "fraulein", "fru", "heer", "herr", "hr", "ing", "ir", "jr", "madame"]
+) | frozenset(["mej", "mevrouw", "miss", "mister", "monsieur", "professor", "senor", "senora", "sig", "sir", "srta"])
+
 
 class Agreement(IntEnum):
     """From none to the same; a higher one beats a lower one."""
@@ -21,8 +27,8 @@ class Agreement(IntEnum):
 
 
 def agreement(said: str, known: str) -> Agreement:
-    """How well a name somebody gave agrees with one we know; both folded."""
-    ours, theirs = known.split(), said.split()
+    """How well a name somebody gave agrees with one we know; both folded. Forms of address do not count."""
+    ours, theirs = name_words(known), name_words(said)
     if sorted(ours) == sorted(theirs):
         return Agreement.SAME if ours else Agreement.NONE
     shorter, longer = sorted((theirs, ours), key=len)
@@ -31,6 +37,40 @@ def agreement(said: str, known: str) -> Agreement:
     if any(_alike(one, other) for one in _telling(theirs) if len(one) > 1 for other in _telling(ours)):
         return Agreement.PART
     return Agreement.NONE
+
+
+def surname_agrees(said: str, known: str) -> bool:
+    """Whether the surnames agree too, whatever else does: an equal first name is chance. Both folded.
+
+    Every word behind the first may be a surname, as many people have two and give one. Where all words agree, they may
+    stand in another order.
+    """
+    level = agreement(said, known)
+    if level in (Agreement.NONE, Agreement.SAME):
+        return level is Agreement.SAME
+    theirs, ours = _telling(name_words(said)), _telling(name_words(known))
+    if level is Agreement.PART:
+        return any(_alike(one, other) for one in _behind(theirs) if len(one) > 1 for other in _behind(ours))
+    pairs = [(one, other, place + position) for place, one in enumerate(theirs) for position, other in enumerate(ours)]
+    return any(behind and len(one) > 1 and _alike(one, other) for one, other, behind in pairs)
+
+
+def agrees_so_far(said: str, known: str) -> bool:
+    """Whether nothing that was said speaks against `known`: the surname agrees, or a first name is all there is."""
+    return surname_agrees(said, known) or (len(name_words(said)) == 1 and agreement(said, known) > Agreement.NONE)
+
+
+def name_words(name: str) -> list[str]:
+    """The words of a folded name without forms of address; none when it is nothing but these."""
+    words = [word for word in name.split() if word not in _TITLES]
+    while words and words[0] in _TITLES_IN_FRONT:
+        words = words[1:]
+    # `De heer Jansen` is Mr Jansen; Jan de Heer is called so.
+    return words[2:] if words[:2] == ["de", "heer"] and len(words) > 2 else words
+
+
+def _behind(words: list[str]) -> list[str]:
+    return words[1:] or words
 
 
 def _telling(words: list[str]) -> list[str]:

@@ -36,11 +36,23 @@ FIELDS = {
         "Lou Bos",
         "Mo Ali",
         "Zoë Roos",
+        "Mr Jansen",
+        "Anna",
+        "Anna Bos",
+        "Jansen, Anna",
     ],
     "customer_number": ["", "", "", "N0001", "N0002", "N0003", "N9999"],
-    "reference": ["", "", "", "", "R1AAAA", "R4DDDD", "R9ZZZZ"],
-    "email": ["", "p@home.example", "p@home.example", "q@home.example", "family@x.example", "anna@x.example"],
-    "phone": ["", "", "", "+31611111111", "+31622222222", "+31600000009"],
+    "reference": ["", "", "", "", "R1AAAA", "R4DDDD", "R9ZZZZ", "unknown", "geen", "-"],
+    "email": [
+        "",
+        "p@home.example",
+        "p@home.example",
+        "q@home.example",
+        "family@x.example",
+        "anna@x.example",
+        "none@none.com",
+    ],
+    "phone": ["", "", "", "+31611111111", "+31622222222", "+31600000009", "+31600000001", "0000000000"],
 }
 contacts = st.fixed_dictionaries({field: st.sampled_from(values) for field, values in FIELDS.items()}).map(
     lambda said: {"message": "Help", **{field: value for field, value in said.items() if value}}

@@ -17,10 +17,20 @@ from claims.submissions import Submission
         ("van der", ""),
         ("", ""),
         ("\0\x1b", ""),
+        ("Mevr. de Wit", "wit"),
+        ("Jansen, Mr. Piet", "jansen"),
+        ("Piet Jansen, MSc", "jansen"),
+        ("JANSEN PIET MR", "piet"),
+        ("Mr.", ""),
     ],
 )
 def test_the_surname_is_found(typed: str, surname: str) -> None:
     assert clues_in(Submission(name=typed)).surname == surname
+
+
+@pytest.mark.parametrize("typed", ["Jan de Vries", "Vries, Jan de", "de Vries, Jan", "Dhr. de Vries, Jan"])
+def test_a_name_is_one_in_either_order(typed: str) -> None:
+    assert clues_in(Submission(name=typed)).name == "jan de vries"
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
@@ -66,3 +76,31 @@ def test_readings_of_one_number_are_one_clue_that_fits_whoever_has_any() -> None
 def test_a_number_nobody_has_is_read_once_and_plausibly() -> None:
     dutch = clues_in(Submission(phone="0612345678", language="nl"))
     assert evidence_of(dutch, {}).fits["phone"] == {"+31612345678": ()}
+
+
+@pytest.mark.parametrize(
+    "typed", ["unknown", "Onbekend", "geen", "n.v.t.", "weet ik niet", "unbekannt / keine", "xxxxx"]
+)
+def test_a_word_for_no_reference_is_no_clue(typed: str) -> None:
+    assert clues_in(Submission(reference=typed, customer_number=typed)).references == ()
+    assert clues_in(Submission(reference=typed, customer_number=typed)).numbers == ()
+
+
+@pytest.mark.parametrize("typed", ["123", "11111", "TEST01", "booking AB12CD", "ABCDEF"])
+def test_what_may_be_a_number_in_the_directory_is_a_clue(typed: str) -> None:
+    assert clues_in(Submission(customer_number=typed)).numbers
+
+
+@pytest.mark.parametrize("typed", ["none@none.com", "no@no.no", "test@test.nl", "noreply@x.example", "a@a.nl"])
+def test_a_mail_of_nobody_is_no_clue(typed: str) -> None:
+    assert clues_in(Submission(email=typed)).mails == ()
+
+
+@pytest.mark.parametrize("typed", ["none.such@x.example", "tester@test.nl", "hp@hp.com"])
+def test_a_mail_that_only_looks_like_nobodys_is_a_clue(typed: str) -> None:
+    assert clues_in(Submission(email=typed)).mails == (typed,)
+
+
+@pytest.mark.parametrize("typed", ["0000000000", "1234567890", "+31 123456789", "111 111 1111"])
+def test_a_phone_of_nobody_is_no_clue(typed: str) -> None:
+    assert (clues_in(Submission(phone=typed)).phones, clues_in(Submission(phone=typed)).phone) == ((), "")

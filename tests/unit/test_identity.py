@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import pytest
+
 from claims.identity import Evidence, Group, Key, Kind, Known, decide, groups
 
 ANNA, BEN, CLARA = Known(1, "anna jansen"), Known(2, "ben jansen"), Known(3, "clara de vries")
@@ -28,8 +30,18 @@ def test_a_reference_needs_the_name_of_somebody_on_it() -> None:
     assert decided(evidence("kim kok", reference={"R1": [ANNA]})) == (None, None)
 
 
-def test_a_reference_that_only_one_customer_has_needs_no_name_when_none_is_given() -> None:
-    assert decided(evidence(reference={"R1": [ANNA]})) == (1, "reference")
+def test_a_reference_without_a_name_decides_nothing() -> None:
+    assert decided(evidence(reference={"R1": [ANNA]})) == (None, None)
+
+
+def test_a_first_name_alone_is_not_the_name_on_a_reference() -> None:
+    assert decided(evidence("anna bakker", reference={"R1": [ANNA]})) == (None, None)
+    assert decided(evidence("anna", reference={"R1": [ANNA]})) == (None, None)
+
+
+def test_a_reference_beside_another_clue_lets_the_other_decide() -> None:
+    found = decided(evidence(reference={"R1": [ANNA, BEN]}, mail={"a@x": [ANNA]}))
+    assert found == (1, "mail")
 
 
 def test_the_name_chooses_among_those_who_share_a_booking() -> None:
@@ -45,8 +57,38 @@ def test_a_weaker_clue_decides_where_a_stronger_one_fits_several() -> None:
     assert decided(found) == (2, "mail")
 
 
-def test_the_stronger_clue_wins_when_clues_disagree() -> None:
-    assert decided(evidence(customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]})) == (1, "customer_number")
+def test_clues_that_point_at_different_customers_decide_nothing() -> None:
+    assert decided(evidence(customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]})) == (None, None)
+    three = evidence(customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]}, phone={"+31": [CLARA]})
+    assert decided(three) == (None, None)
+
+
+def test_two_clues_that_agree_outweigh_one_that_does_not() -> None:
+    family_phone = evidence(customer_number={"N1": [ANNA]}, mail={"a@x": [ANNA]}, phone={"+31": [BEN]})
+    assert decided(family_phone) == (1, "customer_number")
+    slipped_number = evidence(customer_number={"N1": [ANNA]}, reference={"R2": [BEN]}, mail={"b@x": [BEN]})
+    assert decided(slipped_number) == (2, "mail")
+
+
+def test_a_reference_of_somebody_else_speaks_against_a_single_clue() -> None:
+    assert decided(evidence(customer_number={"N1": [ANNA]}, reference={"R2": [BEN]})) == (None, None)
+
+
+def test_of_two_customers_whose_names_agree_the_one_confirmed_by_more_clues_wins() -> None:
+    namesake = Known(4, "anna jansen")
+    found = {"mail": {"a@x": [ANNA]}, "phone": {"+31": [ANNA]}}
+    assert decided(evidence("anna jansen", customer_number={"N4": [namesake]}, **found)) == (1, "mail")
+    equal = evidence("anna jansen", customer_number={"N4": [namesake]}, mail={"a@x": [ANNA]})
+    assert decided(equal) == (None, None)
+
+
+def test_a_whole_name_that_agrees_wins_over_a_surname_that_does() -> None:
+    assert decided(evidence("ben jansen", customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]})) == (2, "mail")
+
+
+def test_the_same_contradiction_sent_twice_is_one_persons() -> None:
+    (key,) = decide(evidence(customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]})).keys
+    assert key == Key("mail", "N1 b@x")
 
 
 def test_a_number_that_the_name_contradicts_gives_way_to_a_clue_that_agrees_with_it() -> None:
@@ -54,9 +96,23 @@ def test_a_number_that_the_name_contradicts_gives_way_to_a_clue_that_agrees_with
     assert decided(found) == (3, "mail")
 
 
-def test_a_number_or_mail_of_one_customer_holds_whatever_the_name_when_nothing_else_speaks() -> None:
-    assert decided(evidence("kim kok", customer_number={"N1": [ANNA]})) == (1, "customer_number")
+def test_a_mail_of_one_customer_holds_whatever_the_name_when_nothing_else_speaks() -> None:
     assert decided(evidence("kim kok", mail={"a@x": [ANNA]})) == (1, "mail")
+
+
+def test_digits_of_one_customer_do_not_hold_against_the_name() -> None:
+    assert decided(evidence("kim kok", customer_number={"N1": [ANNA]})) == (None, None)
+    assert decided(evidence("anna bakker", customer_number={"N1": [ANNA]})) == (None, None)
+    assert decided(evidence("kim kok", phone={"+31": [ANNA]})) == (None, None)
+
+
+def test_digits_that_something_else_confirms_hold_whatever_the_name() -> None:
+    for other in ({"mail": {"a@x": [ANNA]}}, {"reference": {"R1": [ANNA, BEN]}}):
+        assert decided(evidence("kim kok", customer_number={"N1": [ANNA]}, **other)) == (1, "customer_number")
+
+
+def test_a_first_name_alone_does_not_speak_against_a_number() -> None:
+    assert decided(evidence("anna", customer_number={"N1": [ANNA]})) == (1, "customer_number")
 
 
 def test_a_mail_that_several_share_decides_nothing_without_a_name() -> None:
@@ -79,6 +135,16 @@ def test_what_points_at_one_customer_is_no_key() -> None:
 def test_a_number_nobody_has_is_a_key_only_with_a_surname() -> None:
     assert decide(evidence(customer_number={"N9": []})).keys == ()
     assert Key("customer_number", "N9 kok") in decide(evidence("kim kok", customer_number={"N9": []})).keys
+
+
+@pytest.mark.parametrize("code", ["UNKNOWN", "ONBEKEND", "SAME", "XXXXX", "ABC", "00000", "12345"])
+def test_what_many_type_instead_of_a_number_is_no_key(code: str) -> None:
+    assert decide(evidence("kim kok", reference={code: []}, customer_number={code: []})).keys == ()
+
+
+def test_a_reference_nobody_has_is_a_key_only_with_a_surname() -> None:
+    assert decide(evidence(reference={"R9ZZZZ": []})).keys == ()
+    assert Key("reference", "QWERTZ kok") in decide(evidence("kim kok", reference={"QWERTZ": []})).keys
 
 
 MAIL, PHONE = Key("mail", "p@home"), Key("phone", "+31612345678")

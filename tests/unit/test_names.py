@@ -2,7 +2,7 @@
 
 import pytest
 
-from claims.names import Agreement, agreement
+from claims.names import Agreement, agreement, agrees_so_far, surname_agrees
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,49 @@ from claims.names import Agreement, agreement
         ("", "jan de vries", Agreement.NONE),
         ("", "", Agreement.NONE),
         ("ann lee", "ian lee", Agreement.PART),
+        ("mr smith", "mr jones", Agreement.NONE),
+        ("mevr de wit", "mevr jansen", Agreement.NONE),
+        ("de heer jansen", "de heer bakker", Agreement.NONE),
+        ("mr", "mr jones", Agreement.NONE),
+        ("jansen piet mr", "piet jansen", Agreement.SAME),
+        ("prof dr p jansen", "piet jansen", Agreement.LIKELY),
+        ("jan de heer", "j de heer", Agreement.LIKELY),
     ],
 )
 def test_how_well_names_agree(said: str, known: str, level: Agreement) -> None:
     assert agreement(said, known) is level
     assert agreement(known, said) is level
+
+
+@pytest.mark.parametrize(
+    ("said", "known", "agrees"),
+    [
+        ("jansen", "piet jansen", True),
+        ("maria jansen", "piet jansen", True),
+        ("mevr jansen", "piet jansen", True),
+        ("p jansen", "piet jansen", True),
+        ("jansen p", "piet jansen", True),
+        ("jansen piet", "piet jansen", True),
+        ("p jansen", "jansen piet", True),
+        ("piet jansne", "piet jansen", True),
+        ("de vries", "jan de vries", True),
+        ("maria garcia", "maria garcia lopez", True),
+        ("lopez", "maria garcia lopez", True),
+        ("garcia lopez", "maria garcia lopez", True),
+        ("b le", "barry le", True),
+        ("piet", "piet jansen", False),
+        ("piet bakker", "piet jansen", False),
+        ("piet j", "piet jansen", False),
+        ("mr piet", "mr piet jansen", False),
+        ("van der berg", "jan van der meer", False),
+        ("", "piet jansen", False),
+    ],
+)
+def test_whether_the_surname_agrees(said: str, known: str, agrees: bool) -> None:
+    assert surname_agrees(said, known) is agrees
+
+
+def test_a_first_name_that_is_all_there_is_speaks_against_nobody() -> None:
+    assert agrees_so_far("piet", "piet jansen")
+    assert not agrees_so_far("piet bakker", "piet jansen")
+    assert not agrees_so_far("kees", "piet jansen")
