@@ -1,7 +1,7 @@
 """Answers what claims asks about outages, with the functions of incidents. The two packages never meet but here."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
@@ -14,8 +14,13 @@ from incidents import (
     find_incidents,
     open_incidents,
     public_incidents,
+    resolved_incidents,
     standing_promise,
 )
+
+# Claims come in for weeks after an outage. More than a few past ones would only be a list to get lost in.
+STILL_WRITTEN_ABOUT = timedelta(days=30)
+MOST_PAST = 5
 
 
 class Outages:
@@ -26,6 +31,10 @@ class Outages:
 
     async def open_outages(self, tx: Tx) -> Sequence[Outage]:
         return [_outage(incident) for incident in await open_incidents(tx)]
+
+    async def past_outages(self, tx: Tx) -> Sequence[Outage]:
+        since = self._clock() - STILL_WRITTEN_ABOUT
+        return [_outage(incident) for incident in await resolved_incidents(tx, since=since, limit=MOST_PAST)]
 
     async def outages(self, tx: Tx, ids: Collection[str]) -> Mapping[str, Outage]:
         return {key: _outage(incident) for key, incident in (await find_incidents(tx, ids)).items()}
@@ -43,4 +52,4 @@ class Outages:
 
 
 def _outage(incident: Incident) -> Outage:
-    return Outage(incident.id, incident.title, incident.phase)
+    return Outage(incident.id, incident.title, incident.phase, incident.started_at)

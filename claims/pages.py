@@ -33,6 +33,7 @@ from claims.submissions import (
     idempotency_key,
     is_form_name,
     language_tag,
+    named_incident,
     read_form,
     read_json,
 )
@@ -170,6 +171,7 @@ class _ClaimForm:
         status: int = 200,
     ) -> Response:
         values = {name: typed.get(name, "") for name in FIELDS}
+        about, options = await self._choice(named_incident(values["incident"]))
         page = _page(
             self._look,
             request,
@@ -178,7 +180,8 @@ class _ClaimForm:
             wish=typed.get("language"),
             typed=values,
             faults={fault.field: fault.message for fault in reversed(faults)},
-            outages=await self._open_outages(),
+            about=about,
+            outages=options,
             busy=busy is not None,
             wishes=ASKS_FOR,
             form_name=typed["form"] if is_form_name(typed.get("form", "")) else token_urlsafe(12),
@@ -188,15 +191,23 @@ class _ClaimForm:
             page.headers["Retry-After"] = str(busy)
         return page
 
-    async def _open_outages(self) -> Sequence[Outage]:
-        """What somebody may choose from. Without the database the form still opens, and keeps what people type."""
+    async def _choice(self, named: str) -> tuple[Outage | None, Sequence[Outage]]:
+        """What the form is about, and what else somebody may choose from: open incidents, then past ones.
+
+        Without the database the form still opens, and keeps what people type.
+        """
         try:
             async with self._database.transaction() as tx:
-                found = await self._outages.open_outages(tx)
-                public = await self._outages.public(tx, {outage.id for outage in found})
-                return [outage for outage in found if outage.id in public]
+                found = {one.id: one for one in await self._outages.open_outages(tx)}
+                past = {one.id: one for one in await self._outages.past_outages(tx)}
+                asked = await self._outages.outages(tx, {named} if named else ())
+                public = await self._outages.public(tx, {*found, *past, *asked})
         except DatabaseAway:
-            return ()
+            return None, ()
+        options = [one for one in {**found, **past}.values() if one.id in public]
+        if named in asked and named in public:
+            return asked[named], ()
+        return (options[0], ()) if len(options) == 1 else (None, options)
 
 
 class _CasePages:

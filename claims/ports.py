@@ -18,6 +18,7 @@ class Outage:
     id: str
     title: Mapping[str, str]
     phase: str
+    started_at: datetime
 
 
 class OutageLookup(Protocol):
@@ -25,6 +26,10 @@ class OutageLookup(Protocol):
 
     async def open_outages(self, tx: Tx) -> Sequence[Outage]:
         """Every incident that is not resolved, the newest first."""
+        ...
+
+    async def past_outages(self, tx: Tx) -> Sequence[Outage]:
+        """The newest few that were resolved not long ago: people still write about them."""
         ...
 
     async def outages(self, tx: Tx, ids: Collection[str]) -> Mapping[str, Outage]:

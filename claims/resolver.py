@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -17,8 +18,8 @@ from claims.casebook import Waiting
 from claims.evidence import clues_in, evidence_of, questions
 from claims.identity import Known, decide
 from claims.joining import Read, join
-from claims.ports import OutageLookup
-from claims.submissions import NOTHING_SAID, Submission, stored_submission
+from claims.ports import Outage, OutageLookup
+from claims.submissions import NOTHING_SAID, Submission, named_incident, stored_submission
 from foundation.database import Database, DatabaseAway, Driver, Tx, driver
 from notify import find_customers
 
@@ -26,6 +27,8 @@ _log = structlog.get_logger()
 
 # More customers than this share a value: a name among them is chance.
 MOST_SHARING = 200
+# People notice an outage before anybody declares it.
+LONGEST_BEFORE = timedelta(hours=24)
 
 
 class Resolver:
@@ -35,7 +38,7 @@ class Resolver:
         self._database = database
         self._outages = outages
         self._batch = batch
-        self._open: tuple[str, ...] | None = None
+        self._current: tuple[Outage, ...] | None = None
 
     async def step(self) -> bool:
         """Give one batch of contacts their cases, in one transaction; whether there was any to look at.
@@ -43,13 +46,13 @@ class Resolver:
         When that fails, each gets a transaction of its own: whoever makes it fail holds up nobody else.
         """
         started = time.perf_counter()
-        open_ids = await self._open_incidents()
+        current = await self._current_outages()
         waiting: Sequence[Waiting] = ()
         try:
             async with self._transaction() as (tx, connection):
                 waiting = await casebook.claim_waiting(connection, self._batch)
                 if waiting:
-                    await self._resolve(tx, connection, waiting, open_ids)
+                    await self._resolve(tx, connection, waiting, current)
         except DatabaseAway:
             raise
         except Exception as error:
@@ -57,30 +60,31 @@ class Resolver:
                 raise
             _log.warning("contacts could not be resolved together", contacts=len(waiting), error=type(error).__name__)
             for one in waiting:
-                await self._resolve_alone(one.id, open_ids)
+                await self._resolve_alone(one.id, current)
         if waiting:
             metrics.record_resolved(len(waiting), time.perf_counter() - started)
         return bool(waiting)
 
-    async def _open_incidents(self) -> tuple[str, ...]:
-        """The incidents that are open. When others are than before, contacts that were put off get a fresh look.
+    async def _current_outages(self) -> tuple[Outage, ...]:
+        """What a contact may be about: open incidents, then past ones, the newest of each first.
 
-        In a transaction of its own: done again with every attempt at a batch that fails, it would undo putting off.
+        When others are than before, contacts that were put off get a fresh look, in a transaction of its own: done
+        again with every attempt at a batch that fails, it would undo putting off.
         """
         async with self._transaction() as (tx, connection):
-            open_ids = tuple(outage.id for outage in await self._outages.open_outages(tx))
-            if open_ids != self._open:
+            current = (*await self._outages.open_outages(tx), *await self._outages.past_outages(tx))
+            if current != self._current:
                 await casebook.look_again(connection)
-        self._open = open_ids
-        return open_ids
+        self._current = current
+        return current
 
-    async def _resolve_alone(self, contact_id: int, open_ids: Sequence[str]) -> None:
+    async def _resolve_alone(self, contact_id: int, current: Sequence[Outage]) -> None:
         """Give one contact its case; when that fails, put it off, so that it is tried again behind everybody else."""
         try:
             async with self._transaction() as (tx, connection):
                 waiting = await casebook.claim_one(connection, contact_id)
                 if waiting is not None:
-                    await self._resolve(tx, connection, [waiting], open_ids)
+                    await self._resolve(tx, connection, [waiting], current)
         except DatabaseAway:
             raise
         except Exception as error:  # noqa: BLE001 (whatever broke: those behind it must go on)
@@ -97,10 +101,11 @@ class Resolver:
             await casebook.keep_to_indexes(connection)
             yield tx, connection
 
-    async def _resolve(self, tx: Tx, connection: Driver, waiting: Sequence[Waiting], open_ids: Sequence[str]) -> None:
+    async def _resolve(self, tx: Tx, connection: Driver, waiting: Sequence[Waiting], current: Sequence[Outage]) -> None:
         said = {one.id: stored_submission(one.channel, one.raw) or NOTHING_SAID for one in waiting}
         read = await read_contacts(tx, said)
-        batches, unplaced = await self._by_incident(tx, read, said, open_ids)
+        came = {one.id: one.received_at for one in waiting}
+        batches, unplaced = await self._by_incident(tx, read, said, came, current)
         for incident_id in sorted(batches):  # in one order everywhere, so that two workers cannot wait in a circle
             await casebook.lock_incident(connection, incident_id)
             await join(connection, incident_id, batches[incident_id])
@@ -108,28 +113,46 @@ class Resolver:
             await casebook.put_off(connection, unplaced)
 
     async def _by_incident(
-        self, tx: Tx, read: Sequence[Read], said: Mapping[int, Submission], open_ids: Sequence[str]
+        self,
+        tx: Tx,
+        read: Sequence[Read],
+        said: Mapping[int, Submission],
+        came: Mapping[int, datetime],
+        current: Sequence[Outage],
     ) -> tuple[dict[str, list[Read]], list[int]]:
-        """Contacts by incident: the one they name, else the only one open, else the only one that concerns them."""
-        named = await self._outages.outages(tx, {name for one in said.values() if (name := _named_incident(one))})
-        customers = {one.decision.customer_id for one in read if one.decision.customer_id is not None}
-        concerned: dict[int, list[str]] = {}
-        if len(open_ids) > 1:
-            for incident_id in open_ids:
-                for customer in await self._outages.affected(tx, incident_id, customers):
-                    concerned.setdefault(customer, []).append(incident_id)
+        """Contacts by incident: the one they name, else the first of `current` that concerns them, else the first.
+
+        A contact that came long before an incident began is not about it, unless it says so.
+        """
+        named = await self._outages.outages(
+            tx, {name for one in said.values() if (name := named_incident(one.incident))}
+        )
+        nameless = [one for one in read if named_incident(said[one.id].incident) not in named]
+        concerned = await self._concerned(tx, nameless, current)
         batches: dict[str, list[Read]] = {}
         unplaced = []
         for one in read:
-            name = _named_incident(said[one.id])
-            fitting = [name] if name in named else open_ids
-            if len(fitting) != 1:
-                fitting = concerned.get(one.decision.customer_id or 0, [])
-            if len(fitting) == 1:
-                batches.setdefault(fitting[0], []).append(one)
-            else:
+            timely = [outage.id for outage in current if came[one.id] > outage.started_at - LONGEST_BEFORE]
+            name = named_incident(said[one.id].incident)
+            choice = name if name in named else next(iter([*concerned.get(one.id, ()), *timely]), None)
+            if choice is None:
                 unplaced.append(one.id)
+            else:
+                batches.setdefault(choice, []).append(one)
         return batches, unplaced
+
+    async def _concerned(self, tx: Tx, read: Sequence[Read], current: Sequence[Outage]) -> dict[int, list[str]]:
+        """Which of `current` concern the customer of each contact, in their order; asked only when it can matter."""
+        customers = {one.decision.customer_id for one in read if one.decision.customer_id is not None}
+        found: dict[int, list[str]] = {}
+        if not customers or len(current) < 2:
+            return found
+        for outage in current:
+            affected = await self._outages.affected(tx, outage.id, customers)
+            for one in read:
+                if one.decision.customer_id in affected:
+                    found.setdefault(one.id, []).append(outage.id)
+        return found
 
 
 async def read_contacts(tx: Tx, said: Mapping[int, Submission]) -> list[Read]:
@@ -140,7 +163,3 @@ async def read_contacts(tx: Tx, said: Mapping[int, Submission]) -> list[Read]:
     for place, kind, customer_id, name, value in await find_customers(tx, asked, limit=MOST_SHARING):
         fits[place].setdefault((kind, value), []).append(Known(customer_id, name))
     return [Read(contact, one.surname, decide(evidence_of(one, fits[contact]))) for contact, one in clues.items()]
-
-
-def _named_incident(said: Submission) -> str:
-    return (said.incident or "").strip().lower()

@@ -3,6 +3,7 @@
 Pure: bytes in, values out. The bytes themselves are stored verbatim by `claims.intake`; nothing here changes them.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, get_args
 from urllib.parse import parse_qsl
@@ -48,6 +49,7 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_SAID = Submission()
 FIELDS = Submission.__struct_fields__
 _SPOKEN = ("name", "customer_number", "reference", "email", "phone", "message", "asks_for")
+_INCIDENT_ID = re.compile("[a-z0-9]{12}")
 _json = msgspec.json.Decoder(Submission)
 
 
@@ -128,6 +130,12 @@ def idempotency_key(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
                 raise Invalid("The Idempotency-Key cannot be used.", [fault], code="invalid_idempotency_key")
             return f"api:{key}"
     return None
+
+
+def named_incident(text: str | None) -> str:
+    """The incident id in `text`; nothing when it cannot be one, so that whatever else stands there reaches no query."""
+    name = (text or "").strip().lower()
+    return name if _INCIDENT_ID.fullmatch(name) else ""
 
 
 def is_form_name(text: str) -> bool:

@@ -24,6 +24,7 @@ from incidents.records import (
     find_incidents,
     open_incidents,
     public_incidents,
+    resolved_incidents,
     standing_promise,
 )
 from incidents.status_page import StatusPage
@@ -56,5 +57,6 @@ __all__ = [
     "publish",
     "read_component",
     "register_components",
+    "resolved_incidents",
     "standing_promise",
 ]

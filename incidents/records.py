@@ -81,6 +81,17 @@ async def open_incidents(tx: Tx) -> list[Incident]:
     return [Incident(**row._mapping) for row in rows]
 
 
+async def resolved_incidents(tx: Tx, *, since: datetime, limit: int) -> list[Incident]:
+    """The newest `limit` incidents resolved after `since`, the newest first; what each concerns is left out."""
+    rows = await tx.execute(
+        select(incidents)
+        .where(incidents.c.resolved_at > since)
+        .order_by(incidents.c.started_at.desc(), incidents.c.id)
+        .limit(limit)
+    )
+    return [Incident(**row._mapping) for row in rows]
+
+
 async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
     """Those of `ids` that exist, resolved or not, by id; what each concerns is left out."""
     rows = await tx.execute(select(incidents).where(incidents.c.id == any_(bindparam("ids", list(ids), ARRAY(Text)))))

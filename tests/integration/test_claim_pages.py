@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -13,6 +14,7 @@ from claims.receipts import new_receipt
 from foundation.database import Database, driver
 from foundation.tokens import Tokens
 from tests.support.claimants import OUTAGES, a_customer, an_incident, partition, resolve
+from tests.support.incidents import a_draft, declared, say
 from tests.support.site import site
 from tests.support.web import parts_for, staff_token
 
@@ -211,3 +213,25 @@ async def test_sixteen_at_once_for_one_person_end_in_one_case(web: httpx2.AsyncC
     found = await partition(database)
     assert len(found) == 160
     assert len(set(found.values())) == 1
+
+
+async def test_the_form_is_about_the_incident_of_the_link_also_when_that_is_over(
+    web: httpx2.AsyncClient, database: Database
+) -> None:
+    now = datetime.now(UTC)
+    soon, line = now + timedelta(minutes=20), ["LINE-1"]
+    async with database.transaction() as tx:
+        storm, another = {"en": "The storm", "nl": "De storm"}, {"en": "Something else", "nl": "Iets anders"}
+        over = await declared(tx, now=now, title=storm, components=line)
+        await say(tx, over, a_draft(next_update_at=soon), now=now)
+        ending = a_draft(phase="resolved", next_update_at=None, component_status=None)
+        await say(tx, over, ending, now=now)
+        other = await declared(tx, now=now, title=another, components=line)
+        await say(tx, other, a_draft(next_update_at=soon), now=now)
+    form = await web.get(f"/claim?incident={over}")
+    assert "The storm" in form.text
+    assert f'name="incident" value="{over}"' in form.text
+    assert "Something else" not in form.text
+    everything = await web.get("/claim")
+    assert "The storm" in everything.text
+    assert "Something else" in everything.text

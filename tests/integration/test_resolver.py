@@ -213,8 +213,47 @@ async def test_with_several_incidents_the_one_that_concerns_the_customer_counts(
     await told(database, customer_number="N-0001", incident=first)
     await told(database, message="Who am I?")
     found = await cases(database, "SELECT k.incident_id, k.state FROM contacts k ORDER BY k.id")
-    assert found == [(second, "resolved"), (first, "resolved"), (None, "received")]
-    assert await cases(database, "SELECT count(*) FROM cases WHERE merged_into IS NULL") == [(2,)]
+    assert found == [(second, "resolved"), (first, "resolved"), (second, "resolved")], "who says nothing: the newest"
+    assert await cases(database, "SELECT count(*) FROM cases WHERE merged_into IS NULL") == [(3,)]
+
+
+async def test_after_the_resolution_a_contact_still_belongs_to_what_concerned_its_writer(database: Database) -> None:
+    past = await an_incident(database, component="LINE-1")
+    await a_customer(database, "Anna Jansen", number="N-0001", component="LINE-1")
+    await resolved(database, past)
+    other = await an_incident(database, component="LINE-2")
+    await told(database, customer_number="N-0001")
+    await told(database, message="When do I get an answer?")
+    found = await cases(database, "SELECT incident_id FROM contacts ORDER BY id")
+    assert found == [(past,), (other,)]
+
+
+async def test_with_nothing_open_a_contact_goes_to_the_newest_past_incident(database: Database) -> None:
+    past = await an_incident(database, component="LINE-1")
+    await resolved(database, past)
+    await told(database, message="And my refund?")
+    assert await cases(database, "SELECT incident_id, state FROM contacts") == [(past, "resolved")]
+
+
+async def test_an_old_contact_is_not_swept_into_an_incident_that_began_much_later(database: Database) -> None:
+    async with Intake(database).running() as intake:
+        await send(intake, message="Is something wrong?")
+    await cases(database, "UPDATE contacts SET received_at = received_at - interval '3 days' RETURNING id")
+    await an_incident(database)
+    await resolve(database)
+    assert await cases(database, "SELECT state FROM contacts") == [("received",)]
+
+
+async def test_a_text_that_cannot_be_an_incident_reaches_no_statement(database: Database, anna: int) -> None:
+    receipt = await told(database, customer_number="N-0001", incident="a\0b")
+    assert (await case_of(database, receipt))[1] == anna
+
+
+async def resolved(database: Database, incident_id: str) -> None:
+    await cases(
+        database,
+        f"UPDATE incidents SET phase = 'resolved', resolved_at = now() WHERE id = '{incident_id}' RETURNING id",
+    )
 
 
 async def test_an_incident_that_does_not_exist_is_as_good_as_none(database: Database, anna: int) -> None:
