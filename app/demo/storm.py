@@ -8,6 +8,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from random import Random
 
 import msgspec
@@ -19,9 +20,13 @@ from app.demo.people import ascii_letters, pick
 
 _WISHES = ("refund", "compensation", "expenses", "rebooking", "information", "call_back")
 
-# Shares. Of contacts: those that say nothing of who wrote, and forms sent three times. Of people who write more than
+# What people type where a form asks for a booking they cannot find.
+_PLACEHOLDERS = ("unknown", "Unknown", "geen", "onbekend", "-", "n/a", "xxxxx")
+
+# Shares. Of contacts: those that say nothing of who wrote, those with another customer's number, those of the others
+# with a placeholder for the booking, and forms sent three times. Of people who write more than
 # once: those who use an address the airline has never seen, and those who send the very same text again and again.
-_SILENT, _SENT_THRICE, _STRANGE_TEXT = 0.02, 0.03, 0.01
+_SILENT, _ANOTHERS_NUMBER, _PLACEHOLDER, _SENT_THRICE, _STRANGE_TEXT = 0.02, 0.02, 0.03, 0.03, 0.01
 _PRIVATE_MAIL, _SAME_AGAIN = 0.10, 0.08
 
 Fields = dict[str, str]
@@ -69,6 +74,9 @@ class _Writer:
         self.random = Random(seed + 1)  # noqa: S311 (a storm, not a secret)
         self._incident_id = incident_id
         self._serial = 0
+        self._people = people
+        # One slip each, so that two people who cannot be known never say the same.
+        self._hit: set[str] = set()
         # A slip of the pen must not name somebody else: nobody could then know.
         self._taken = {person.number for person in people}
         self._taken |= {booking.reference for person in people for booking in person.bookings}
@@ -85,8 +93,15 @@ class _Writer:
                 yield self._contact(person, fields, knowable)
         else:
             for turn in range(count):
-                silent = random.random() < _SILENT
-                fields, knowable = (self._silent(person), False) if silent else self._identified(person, turn)
+                roll = random.random()
+                if roll < _SILENT:
+                    fields, knowable = self._silent(person), False
+                elif roll < _SILENT + _ANOTHERS_NUMBER and (stranger := self._stranger_to(person)):
+                    fields, knowable = self._with_number_of(stranger, person)
+                else:
+                    fields, knowable = self._identified(person, turn)
+                    if "reference" not in fields and random.random() < _PLACEHOLDER:
+                        fields["reference"] = pick(random, _PLACEHOLDERS)
                 self._tell(person, fields)
                 yield self._contact(person, fields, knowable)
 
@@ -152,11 +167,47 @@ class _Writer:
         wrong = mess.slipped_code(random, person.number)
         return fields | {"customer_number": wrong} if wrong not in self._taken else fields
 
+    def _with_number_of(self, stranger: Passenger, person: Passenger) -> tuple[Fields, bool]:
+        """A slip in the number that makes it a stranger's, beside something that is right; whether that is enough.
+
+        The name beside it only says that one of the two is wrong, and so does an address. Both, or the name on the
+        booking, say who wrote. Without any of them nobody could tell the contact from its owner's: none is written.
+        """
+        random = self.random
+        fields = {"customer_number": mess.code(random, stranger.number)}
+        name = mess.full_name(random, person.first, person.last)
+        roll = random.random()
+        if roll < 0.25:
+            return fields | {"name": name}, False
+        if roll < 0.5 and person.email and not person.shares:
+            return fields | {"email": mess.mail(random, person.email)}, False
+        if roll < 0.75 and person.email:
+            return fields | {"name": name, "email": mess.mail(random, person.email)}, True
+        return fields | self._booking(person), True
+
+    def _stranger_to(self, person: Passenger) -> Passenger | None:
+        """Somebody no name could confuse with `person`, whose number nobody else has typed by mistake."""
+        own = _name_words(person)
+        for other in self.random.choices(self._people, k=10):
+            if other.number not in self._hit and not any(get_close_matches(word, own) for word in _name_words(other)):
+                self._hit.add(other.number)
+                return other
+        return None
+
     def _silent(self, person: Passenger) -> Fields:
-        """Nothing to know a person by: only a text, a name that many have, a wrong reference, a mail nobody knows."""
+        """Nothing to know a person by: only a text, a name that many have, a wrong reference, a mail nobody knows.
+
+        Where the form asks for a booking, some type the word that many do.
+        """
+        fields = self._hardly_anything(person)
+        if "reference" not in fields and self.random.random() < 0.5:
+            fields["reference"] = pick(self.random, _PLACEHOLDERS)
+        return fields
+
+    def _hardly_anything(self, person: Passenger) -> Fields:
         random = self.random
         roll = random.random()
-        if roll < 0.5:
+        if roll < 0.4:
             return {}
         name = mess.some_name(random, person.first, person.last)
         if roll < 0.8:
@@ -192,6 +243,10 @@ class _Writer:
         thrice = random.random() < _SENT_THRICE
         key = f"demo-{self._serial}-{person.number}" if thrice or random.random() < 0.5 else None
         return Contact(msgspec.json.encode(fields), key, 3 if thrice else 1, person.number, knowable)
+
+
+def _name_words(person: Passenger) -> list[str]:
+    return [ascii_letters(word) for word in person.name.replace("-", " ").split()]
 
 
 def _says_only_what_two_share(person: Passenger, fields: Fields) -> bool:

@@ -3,7 +3,8 @@
 import json
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
+from contextlib import suppress
 from itertools import islice
 
 import pytest
@@ -65,6 +66,27 @@ def test_a_contact_is_knowable_exactly_when_the_directory_knows_it(
     assert 0.01 < unknowable / len(storm) < 0.04
 
 
+def test_some_type_the_number_of_a_stranger_and_some_a_word_for_their_booking(
+    people: list[Passenger], storm: list[Contact]
+) -> None:
+    numbers = {person.number for person in people}
+    hit, words = Counter[bool](), Counter[bool]()
+    for contact in storm:
+        said = json.loads(contact.body)
+        number = re.sub("[^A-Z0-9]", "", said.get("customer_number", "").upper())
+        if number in numbers - {contact.author}:
+            assert said.keys() & {"name", "email"}, "nobody could tell this from the owner of the number"
+            hit[contact.knowable] += 1
+        if said.get("reference", "").lower() in ("unknown", "geen", "onbekend", "-"):
+            words[contact.knowable] += 1
+    assert min(hit[True], hit[False], words[True], words[False]) > 10
+
+
+def test_too_few_people_to_take_for_each_other_still_write() -> None:
+    alone = list(passengers(2_000))[:40]
+    assert [contact.author for contact in contacts(alone, 20, INCIDENT)]
+
+
 class Reader:
     """Knows people by exact values after the plainest tidying; among several who fit, the full name decides."""
 
@@ -81,8 +103,21 @@ class Reader:
 
     def author(self, said: dict[str, str]) -> str | None:
         number = self.by_number.get(re.sub("[^A-Z0-9]", "", said.get("customer_number", "").upper()))
-        if number is not None:
-            return number.number
+        if number is None:
+            return self.without_number(said)
+        if "name" in said and self.contradicted(said["name"], number):
+            return self.without_number(said)  # the name and something else, or nobody
+        other = self.without_number(said) if "email" in said or "phone" in said else None
+        return number.number if "name" in said or other in (None, number.number) else None
+
+    def contradicted(self, name: str, person: Passenger) -> bool:
+        """Not one word of the same letters as one of the person's: people exchange them, programs mangle accents."""
+        letters = {"".join(sorted(word)) for word in self.words(person.name)}
+        with suppress(UnicodeError):
+            name = name.replace("\u200b", "").encode("latin-1").decode()
+        return letters.isdisjoint("".join(sorted(word)) for word in self.words(name))
+
+    def without_number(self, said: dict[str, str]) -> str | None:
         fitting = []
         if "reference" in said and "name" in said:
             fitting = self.by_reference[re.sub("[^A-Z0-9]", "", said["reference"].upper())]
