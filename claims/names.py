@@ -32,6 +32,8 @@ def agreement(said: str, known: str) -> Agreement:
     if sorted(ours) == sorted(theirs):
         return Agreement.SAME if ours else Agreement.NONE
     shorter, longer = sorted((theirs, ours), key=len)
+    if _same_letters(theirs, ours):
+        return Agreement.LIKELY
     if len(_telling(shorter)) > 1 and _all_agree(shorter, longer):
         return Agreement.LIKELY
     if any(_alike(one, other) for one in _telling(theirs) if len(one) > 1 for other in _telling(ours)):
@@ -46,8 +48,10 @@ def surname_agrees(said: str, known: str) -> bool:
     stand in another order.
     """
     level = agreement(said, known)
-    if level in (Agreement.NONE, Agreement.SAME):
-        return level is Agreement.SAME
+    if level is Agreement.NONE:
+        return False
+    if level is Agreement.SAME or _same_letters(name_words(said), name_words(known)):
+        return True
     theirs, ours = _telling(name_words(said)), _telling(name_words(known))
     if level is Agreement.PART:
         return any(_alike(one, other) for one in _behind(theirs) if len(one) > 1 for other in _behind(ours))
@@ -67,6 +71,18 @@ def name_words(name: str) -> list[str]:
         words = words[1:]
     # `De heer Jansen` is Mr Jansen; Jan de Heer is called so.
     return words[2:] if words[:2] == ["de", "heer"] and len(words) > 2 else words
+
+
+def _same_letters(words: list[str], others: list[str]) -> bool:
+    """Whether two names are one but for their spaces or two letters exchanged: `Sjoerd deB ruyn`, `Dean de oBer`."""
+    one, other = "".join(words), "".join(others)
+    if len(one) != len(other) or not one:
+        return False
+    differ = [place for place, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    if len(differ) != 2:
+        return not differ
+    first, second = differ
+    return second == first + 1 and one[first] == other[second] and one[second] == other[first]
 
 
 def _behind(words: list[str]) -> list[str]:

@@ -3,7 +3,7 @@
 import pytest
 
 from claims.evidence import clues_in, evidence_of
-from claims.identity import Known
+from claims.identity import Known, decide
 from claims.submissions import Submission
 
 
@@ -104,3 +104,16 @@ def test_a_mail_that_only_looks_like_nobodys_is_a_clue(typed: str) -> None:
 @pytest.mark.parametrize("typed", ["0000000000", "1234567890", "+31 123456789", "111 111 1111"])
 def test_a_phone_of_nobody_is_no_clue(typed: str) -> None:
     assert (clues_in(Submission(phone=typed)).phones, clues_in(Submission(phone=typed)).phone) == ((), "")
+
+
+@pytest.mark.parametrize("typed", ["onbekend", "unknown", "-", "11111", "none"])
+def test_strangers_who_type_the_same_word_for_no_booking_share_no_key(typed: str) -> None:
+    strangers = (
+        Submission(name="Jansen", reference=typed, customer_number=typed, email="a1@home.example"),
+        Submission(name="Jansen", reference=typed, customer_number=typed, email="b2@home.example"),
+    )
+    one, other = (set(decide(evidence_of(clues_in(said), {})).keys) for said in strangers)
+    assert one
+    assert other
+    assert not one & other
+    assert decide(evidence_of(clues_in(Submission(reference=typed)), {})).keys == ()
