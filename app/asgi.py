@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from asyncpg import CharacterNotInRepertoireError
+from sqlalchemy.exc import DBAPIError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -17,12 +19,13 @@ from app import operations
 from app.answers import GUARDS
 from app.auth import BearerTokens
 from app.outages import Outages
-from app.problems import http_error, refusal, unexpected
+from app.problems import away, http_error, refusal, unexpected, unstorable
 from app.public_page import PageStore, PublicPage
 from app.static_files import static_files
 from app.templates import choose_language, render
 from app.wiring import Parts
 from claims import Intake
+from foundation.database import DatabaseAway
 from foundation.errors import Refusal
 from incidents import Composer, StatusPage
 
@@ -103,7 +106,14 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
     return Starlette(
         routes=routes,
         middleware=[Middleware(AuthenticationMiddleware, backend=BearerTokens(parts.database, parts.clock))],
-        exception_handlers={Refusal: refusal, HTTPException: http_error, Exception: unexpected},
+        exception_handlers={
+            Refusal: refusal,
+            HTTPException: http_error,
+            DatabaseAway: away,
+            DBAPIError: unstorable,
+            CharacterNotInRepertoireError: unstorable,
+            Exception: unexpected,
+        },
         lifespan=lifespan,
         max_body_size=LARGEST_BODY,
     )

@@ -1,14 +1,19 @@
-"""Turns refusals into answers: `application/problem+json` (RFC 9457) with a stable code, never a stack trace."""
+"""Turns refusals into answers: `application/problem+json` (RFC 9457) with a stable code, never a stack trace.
+
+Whoever reads a page gets a page: words instead of JSON where a browser asks for something outside /api.
+"""
 
 from typing import Any
 
 import msgspec
 import structlog
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 
-from foundation.database import DatabaseAway
+from app.answers import GUARDS
+from app.templates import choose_language, render
 from foundation.errors import Busy, Conflict, Invalid, NotFound, Refusal
 
 _log = structlog.get_logger()
@@ -29,6 +34,17 @@ def problem(status: int, code: str, detail: str, *, retry_after: int | None = No
     )
 
 
+def _reads_pages(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+
+
+def _page(request: Request, template: str, status: int, *, retry_after: int | None = None) -> Response:
+    language = choose_language(request.query_params.get("lang"), request.headers.get("accept-language"))
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
+    text = render(template, language)
+    return HTMLResponse(text, status, headers={**GUARDS, "Cache-Control": "no-store", **headers})
+
+
 async def refusal(_: Request, error: Exception) -> Response:
     """The answer to a `Refusal`."""
     assert isinstance(error, Refusal)
@@ -46,14 +62,29 @@ async def http_error(request: Request, error: Exception) -> Response:
         answer = problem(401, "unauthenticated", "Sign in first: send an API token as Authorization: Bearer …")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
+    if status == 404 and _reads_pages(request):
+        return _page(request, "incidents/missing.html", 404)
     answer = problem(status, _HTTP_CODES.get(status, "http_error"), str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
 
+async def away(request: Request, _: Exception) -> Response:
+    """The answer while the database is away: come back, nothing is lost."""
+    if _reads_pages(request):
+        return _page(request, "app/away.html", 503, retry_after=30)
+    return problem(503, "unavailable", "We cannot store this right now. Please try again shortly.", retry_after=5)
+
+
+async def unstorable(_: Request, error: Exception) -> Response:
+    """PostgreSQL keeps any character but NUL. Nobody types one, so it is told, not repaired."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if getattr(cause, "sqlstate", None) != "22021":
+        raise error
+    return problem(422, "invalid", "This holds the character NUL, which cannot be stored. Please leave it out.")
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
-    """The answer when we broke. A database that is away says so and asks to come back; anything else is a bug."""
-    if isinstance(error, DatabaseAway):
-        return problem(503, "unavailable", "We cannot store this right now. Please try again shortly.", retry_after=5)
+    """The answer when we broke: a bug."""
     _log.error("request failed", path=request.url.path, exc_info=error)
     return problem(500, "internal_error", "Something broke on our side. It has been noted.")

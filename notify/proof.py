@@ -6,6 +6,7 @@ from typing import TypedDict
 from sqlalchemy import func, select
 
 from foundation.database import Tx
+from foundation.errors import NotFound
 from notify.delivery import STATES
 from notify.tables import addresses, customers, deliveries, dispatches, messages
 
@@ -42,7 +43,10 @@ async def delivery_summary(tx: Tx, key: str) -> dict[str, int]:
 
 
 async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
-    """Everything this customer was told or was to be told, newest first. Unknown customer: empty."""
+    """Everything this customer was told or was to be told, newest first. Raises NotFound."""
+    known = select(customers.c.id).where(customers.c.number == customer_number)
+    if (await tx.execute(known)).scalar_one_or_none() is None:
+        raise NotFound("There is no customer with this number.", code="no_such_customer")
     statement = (
         select(
             dispatches.c.topic,

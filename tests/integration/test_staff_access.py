@@ -59,3 +59,27 @@ async def test_a_proxy_on_this_machine_does_not_make_strangers_local(database_ur
     async with client(parts_for(database_url, tmp_path), address="127.0.0.1") as web:
         assert (await web.get("/metrics")).status_code == 200
         assert (await web.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"})).status_code == 404
+
+
+async def test_a_nul_is_refused_and_breaks_nothing(database_url: str, tmp_path: Path) -> None:
+    parts = parts_for(database_url, tmp_path)
+    async with client(parts) as web:
+        headers = {"Authorization": f"Bearer {await staff_token(parts)}"}
+        body = {"title": {"en": "a", "nl": "b"}, "impact": "major", "components": ["a\0b"]}
+        answers = [
+            await web.post("/api/v1/incidents", json=body, headers=headers),
+            await web.get("/api/v1/incidents/%00", headers=headers),
+            await web.get("/api/v1/customers/%00/history", headers=headers),
+            await web.get("/api/v1/cases/%00", headers=headers),
+            await web.get("/t/%00"),
+        ]
+    assert {answer.status_code for answer in answers} <= {404, 422}
+
+
+async def test_whoever_reads_pages_gets_a_page(database_url: str, tmp_path: Path) -> None:
+    async with client(parts_for(database_url, tmp_path)) as web:
+        page = await web.get("/nowhere", headers={"Accept": "text/html", "Accept-Language": "nl"})
+        data = await web.get("/api/v1/nowhere", headers={"Accept": "text/html"})
+    assert page.status_code == 404
+    assert "Hier is niets te vinden" in page.text
+    assert data.json()["code"] == "not_found"
