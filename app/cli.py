@@ -11,6 +11,7 @@ import msgspec
 import typer
 import uvloop
 from rich.console import Console
+from sqlalchemy.exc import ProgrammingError
 
 from app.auth import create_token, revoke_token
 from app.doctor import examine
@@ -47,6 +48,7 @@ cli.add_typer(token_cli, name="token")
 cli.add_typer(bench_cli, name="bench")
 
 console = Console(stderr=True)
+_UNDEFINED_TABLE = "42P01"
 
 
 def main() -> None:
@@ -58,6 +60,10 @@ def main() -> None:
         _fail("These settings need mending:\n" + str(error), 2)
     except (PostgresUnavailable, Refusal) as error:
         _fail(str(error), 1)
+    except ProgrammingError as error:
+        if getattr(error.orig, "sqlstate", None) != _UNDEFINED_TABLE:
+            raise
+        _fail("The database does not have the newest schema. Run: stormdesk migrate", 1)
     except DatabaseAway as error:
         _fail(f"{error}\nStart it or mend STORMDESK_DATABASE_URL; `stormdesk doctor` checks it.", 1)
 
@@ -78,6 +84,8 @@ def _settings(*, secret_required: bool = False) -> Settings:
 def _run(work: Callable[[Settings, str], Coroutine[Any, Any, T]], *, secret_required: bool = False) -> T:
     settings = _settings(secret_required=secret_required)
     with database_url(settings) as url:
+        if settings.database_url is None:
+            run_migrations(url)  # our own database has the schema of our own code; others decide when theirs changes
         return uvloop.run(work(settings, url))
 
 

@@ -18,7 +18,7 @@ _LOOK_SECONDS = 5.0
 async def up(settings: Settings, database_url: str) -> None:
     """Migrate, then run `serve` and `work` until SIGTERM or SIGINT."""
     stop = stop_on_signals()
-    # Alembic runs a loop of its own, so it needs a thread of its own.
+    # Also where the database is not ours: `up` is the command for one machine. Alembic runs a loop of its own.
     await asyncio.to_thread(migrate, database_url)
     _log.info("starting", status_page=settings.public_url, data=str(settings.data_dir.resolve()))
     children = [Child(own_command("serve")), Child(own_command("work"), _beside(settings.ops_bind))]
