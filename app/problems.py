@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from app.answers import GUARDS
 from app.templates import choose_language, render
+from foundation.database import DatabaseAway
 from foundation.errors import Busy, Conflict, Invalid, NotFound, Refusal
 
 _log = structlog.get_logger()
@@ -85,6 +86,8 @@ async def unstorable(_: Request, error: Exception) -> Response:
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
-    """The answer when we broke: a bug."""
+    """The answer when we broke: a bug, or the database went away before a route was reached (while signing in)."""
+    if isinstance(error, DatabaseAway):
+        return await away(request, error)
     _log.error("request failed", path=request.url.path, exc_info=error)
     return problem(500, "internal_error", "Something broke on our side. It has been noted.")

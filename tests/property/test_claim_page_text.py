@@ -89,6 +89,7 @@ def test_the_form_gives_back_exactly_what_was_typed(typed: Mapping[str, str], la
         zone="Etc/UTC",
         typed={**dict.fromkeys(FIELDS, ""), **sent},
         faults={"email": "This does not look like a mail address. It should be like name@example.org."},
+        about=None,
         outages=[],
         busy=False,
         wishes=ASKS_FOR,
