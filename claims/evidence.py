@@ -4,6 +4,7 @@ Pure: one spelling for each value, several readings where a text allows them. It
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -138,6 +139,9 @@ def _folded(name: str) -> tuple[str, str]:
 
 def _unmangled(name: str) -> str:
     """`name` as it was, where a program on its way took UTF-8 for Latin-1: `LÃ¶f` was Löf. No real name looks so."""
+    # What cannot be seen (a zero-width space that came along in copying) has no place in either encoding. The soft
+    # hyphen has: it is the second half of a mangled í.
+    name = "".join(one for one in name if one == "\xad" or unicodedata.category(one) != "Cf")
     for encoding in ("cp1252", "latin-1"):
         try:
             return name.encode(encoding).decode()

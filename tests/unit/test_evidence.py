@@ -33,6 +33,11 @@ def test_a_name_is_one_in_either_order(typed: str) -> None:
     assert clues_in(Submission(name=typed)).name == "jan de vries"
 
 
+@pytest.mark.parametrize(("said", "surname"), [("\u200bLia FrÃ¶hlich\t", "frohlich"), ("Jose GarcÃ\xada", "garcia")])
+def test_a_mangled_name_is_read_also_with_what_cannot_be_seen(said: str, surname: str) -> None:
+    assert clues_in(Submission(name=said)).surname == surname
+
+
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
 def test_a_name_that_another_program_mangled_is_read_as_it_was(encoding: str) -> None:
     typed = "Göran Näslund".encode().decode(encoding)
