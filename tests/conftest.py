@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from app.migrations import migrate, with_database
 from app.postgres import embedded_postgres
 from foundation.database import Database
 from foundation.tokens import Tokens
+
+# A shell that runs us in the background has us ignore Ctrl-C, and every program a test starts would inherit that: the
+# tests that interrupt one would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _SERVER = Path(__file__).resolve().parent.parent / "var/tests"
 _serial = itertools.count()
