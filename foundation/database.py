@@ -46,11 +46,12 @@ class Database:
     """
 
     def __init__(self, url: str, *, pool: int = 10, patience: float = 30) -> None:
-        async def connect() -> Driver:
+        async def connect(**settings: str) -> Driver:
             # asyncpg reads the URL itself: SQLAlchemy would hand it such options as keywords it does not know.
-            settings = {"timezone": "UTC", "application_name": "stormdesk"}
-            return await asyncpg.connect(url, timeout=10, server_settings=settings)
+            fixed = {"timezone": "UTC", "application_name": "stormdesk"}
+            return await asyncpg.connect(url, timeout=10, server_settings=fixed | settings)
 
+        self._connect = connect
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=connect,
@@ -89,9 +90,26 @@ class Database:
             await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             yield tx
 
+    async def dedicate(self, **settings: str) -> Driver:
+        """A driver's connection outside of the pool, with server settings of its own, for a loop that never rests.
+
+        For such a loop the pool and SQLAlchemy cost more than the statements. Use it with `dedicated_transaction`, and
+        close it yourself. Raises `DatabaseAway`.
+        """
+        with _away_unless_reached():
+            return await self._connect(**settings)
+
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection of the pool."""
         await self.engine.dispose()
+
+
+@asynccontextmanager
+async def dedicated_transaction(connection: Driver) -> AsyncIterator[None]:
+    """One transaction on a connection from `Database.dedicate`. Raises `DatabaseAway` when the connection is lost."""
+    with _away_when_lost():
+        async with connection.transaction():
+            yield
 
 
 async def driver(tx: Tx) -> Driver:

@@ -39,6 +39,7 @@ delivery_facts = _view(
     needed_at=_MOMENT,
     planned_at=_MOMENT,
     final_at=_MOMENT,
+    instead_of=_NUMBER,
 )
 contact_facts = _view(
     "contact_facts",

@@ -7,8 +7,9 @@ from notify.addresses import BadAddress, fold_name, fold_reference, normalise_ma
 from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
-from notify.planning import Reach, enqueue, preview
+from notify.planning import QuietHours, Reach, enqueue, preview, told_of
 from notify.proof import Told, customer_history, delivery_summary
+from notify.steering import cancel, pause, prefer, release, resume, set_seeds
 from notify.tables import exposures
 
 __all__ = [
@@ -18,8 +19,10 @@ __all__ = [
     "Clue",
     "ClueKind",
     "MessageText",
+    "QuietHours",
     "Reach",
     "Told",
+    "cancel",
     "customer_history",
     "delivery_summary",
     "enqueue",
@@ -30,6 +33,12 @@ __all__ = [
     "fold_reference",
     "normalise_mail",
     "normalise_phone",
+    "pause",
     "phone_readings",
+    "prefer",
     "preview",
+    "release",
+    "resume",
+    "set_seeds",
+    "told_of",
 ]

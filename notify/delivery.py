@@ -4,17 +4,16 @@ The statements in `outbox.py` carry these rules out; a state machine of Hypothes
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
 from notify.retry import next_pause
 
 State = Literal[
     "planned",  # waits for its turn
-    "sending",  # claimed under a lease; committed before a byte of it leaves
-    "deferred",  # refused for now; waits for next_at
+    "sending",  # in a batch under a lease, committed before a byte of it leaves; not stored in the row, see below
+    "deferred",  # refused for now; its batch waits until it is due
     "accepted",  # the next system has it
     "delivered",  # a report says it arrived
     "bounced",  # a report says it did not
@@ -26,14 +25,20 @@ State = Literal[
 ]
 STATES: tuple[State, ...] = get_args(State)
 
+# What a row can hold. Sending is the one state that stands elsewhere: in the lease of the row's batch.
+STORED: frozenset[State] = frozenset(STATES) - {"sending"}
+
 TRANSITIONS: Mapping[State, frozenset[State]] = {
     # A planned row that was in doubt before (a worker died with it) ends as unknown, not as superseded or expired:
     # those two say that nothing was sent, and so does suppressed: the last usable address was lost since planning.
     "planned": frozenset({"sending", "suppressed", "superseded", "expired", "unknown"}),
     # Back to planned: released untried, or once after its worker died (the repeat carries the same Message-ID).
     # Superseded: overtaken while it was out, and then refused for now; it is not tried again.
-    "sending": frozenset({"accepted", "rejected", "deferred", "planned", "superseded", "expired", "unknown"}),
-    "deferred": frozenset({"planned", "superseded", "expired", "unknown"}),
+    # Suppressed: called off while it was out.
+    "sending": frozenset(
+        {"accepted", "rejected", "deferred", "planned", "suppressed", "superseded", "expired", "unknown"}
+    ),
+    "deferred": frozenset({"sending", "suppressed", "superseded", "expired", "unknown"}),
     # Reports come later than acceptance, and sometimes after each other: a bounce after a receipt is a mailbox that
     # took the message and then sent it back.
     "accepted": frozenset({"delivered", "bounced"}),
@@ -50,15 +55,18 @@ TRANSITIONS: Mapping[State, frozenset[State]] = {
 FINAL: frozenset[State] = frozenset(STATES) - {"planned", "sending", "deferred"}
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What to store about an attempt. `pause` is set for deferred only; `reason` is a short stable word."""
+class Outcome(NamedTuple):
+    """What to store about an attempt. `pause` is set for deferred only; `reason` is a short stable word.
+
+    `tried` false: nothing left us, so it does not count as an attempt.
+    """
 
     state: State
     reason: str | None = None
     pause: timedelta | None = None
     code: int | None = None
     reply: str = ""
+    tried: bool = True
 
 
 def outcome(result: Result, *, attempt: int, now: datetime, not_after: datetime, chance: float) -> Outcome:
@@ -72,7 +80,7 @@ def outcome(result: Result, *, attempt: int, now: datetime, not_after: datetime,
             # Not sent again: most such messages have arrived, and a newer update will tell the rest.
             return Outcome("unknown", result.reason, None, result.code, result.reply)
         case Unsent():
-            return Outcome("planned")
+            return Outcome("planned", tried=False)
         case Deferred():
             pause = next_pause(attempt, now, not_after, chance)
             state: State = "expired" if pause is None else "deferred"

@@ -1,228 +1,286 @@
-"""The outbox between planning and proof: claim, record, renew, and the upkeep that leaves no row behind. All its SQL.
+"""The outbox between planning and proof: claim, record, renew. All SQL that a sender needs on the way.
 
-Every statement keeps to the rule book in `delivery.py`. It knows nothing of channels' protocols.
+What waits is a row of `batches`; a claim leases whole batches, and recording one ends it: what must be tried again gets
+a new one. So the id of a batch is the fence of its results. Every statement keeps to the rule book in `delivery.py`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import text
 
 from foundation.database import Driver, Tx, driver
+from notify import paced
 from notify.delivery import Outcome
+from notify.fallback import fall_back
 from notify.messages import Message
+from notify.order import let_go
+from notify.pacing import domain_of
 
-# (delivery id, attempt): what a result must carry.
-Key: TypeAlias = tuple[int, int]
+BatchId: TypeAlias = int
+
+# Batches looked at for one claim. Full ones are taken by the dozen; of single ones this many at a time.
+_MOST_BATCHES = 40
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A delivery we may send until its lease ends. `attempt` is the fence: a record must carry it."""
+class Claimed(NamedTuple):
+    """A delivery we may send until its batch's lease ends. `attempt`: the number of this try, from 1."""
 
     id: int
+    batch_id: BatchId
     attempt: int
     message_id: int
     address: str
     name: str
     customer_number: str
-    not_after: datetime
 
 
-# A customer with another delivery on its way waits: newer news must not arrive before the older that already left.
-# Superseding locks older rows before newer ones become visible, so what is seen here as planned has no older sibling
-# that could still be claimed. The array keeps the update on the primary key whatever the planner believes of the table,
-# and the number stands in the text because for an unknown LIMIT it would plan to read a tenth of the table.
-# The customer's other delivery is asked for by a subquery with a LIMIT, which cannot become a join: planned while the
-# outbox is empty, the join of NOT EXISTS compared every waiting row with every row being sent, for half a minute.
-# An address may have been suppressed, or its consent withdrawn, since planning. Then another of the customer's serves,
-# if there is one (looked for only then, so this costs the others nothing); else the row ends here, unsent.
-_CLAIM = """
-UPDATE deliveries d
-   SET state = CASE WHEN b.id IS NOT NULL THEN 'sending' WHEN d.doubtful > 0 THEN 'unknown' ELSE 'suppressed' END,
-       address_id = coalesce(b.id, a.id),
-       attempt = d.attempt + (b.id IS NOT NULL)::integer,
-       lease_until = CASE WHEN b.id IS NOT NULL THEN now() + $2::interval END,
-       final_at = CASE WHEN b.id IS NULL THEN now() END,
-       reason = CASE WHEN b.id IS NOT NULL THEN NULL WHEN a.consent THEN a.suppressed_because ELSE 'no_consent' END
-  FROM addresses a
-  LEFT JOIN LATERAL (
-        SELECT a.id, a.value WHERE a.consent AND a.health = 'usable'
-         UNION ALL
-        SELECT o.id, o.value FROM addresses o
-         WHERE o.customer_id = a.customer_id AND o.channel = a.channel AND o.consent AND o.health = 'usable'
-           AND NOT (a.consent AND a.health = 'usable')
-         LIMIT 1) b ON true,
-       customers c, dispatches p
- WHERE d.id = ANY (ARRAY (
-        SELECT w.id
-          FROM deliveries w
-         WHERE w.channel = $1 AND w.state = 'planned'
-           AND (SELECT s.id FROM deliveries s
-                 WHERE s.customer_id = w.customer_id AND s.channel = w.channel AND s.state = 'sending' LIMIT 1) IS NULL
-           AND EXISTS (SELECT FROM dispatches p WHERE p.id = w.dispatch_id AND p.not_after > now())
-         ORDER BY w.urgency, w.needed_at, w.id
-         LIMIT {count:d}
-           FOR UPDATE OF w SKIP LOCKED))
-   AND a.id = d.address_id AND c.id = d.customer_id AND p.id = d.dispatch_id
-RETURNING d.state, d.id, d.attempt, d.message_id, b.value, c.name, c.number, p.not_after
-"""
+class Done(NamedTuple):
+    """What became of one claimed delivery."""
 
-# Locked in the order of id: see `planning._OVERTAKE`. A row overtaken while it was out is not tried again. One that was
-# in doubt before ends as unknown where the result alone would claim that nothing was ever sent.
-_RECORD = """
-WITH ours AS MATERIALIZED (
-    SELECT d.id, d.attempt, d.overtaken
-      FROM deliveries d
-     WHERE d.id = ANY ($1::bigint[]) AND d.state = 'sending'
-     ORDER BY d.id
-       FOR UPDATE
-), results AS MATERIALIZED (
-    SELECT r.id, r.reason, r.pause, r.code, r.reply,
-           CASE WHEN o.overtaken AND r.state IN ('planned', 'deferred') THEN 'superseded' ELSE r.state END AS state
-      FROM unnest($1::bigint[], $2::smallint[], $3::text[], $4::text[], $5::interval[], $6::smallint[], $7::text[])
-        AS r (id, attempt, state, reason, pause, code, reply)
-      JOIN ours o ON o.id = r.id AND o.attempt = r.attempt
-), recorded AS (
-    UPDATE deliveries d
-       SET state = CASE WHEN r.state IN ('superseded', 'expired') AND d.doubtful > 0 THEN 'unknown' ELSE r.state END,
-           reason = CASE WHEN r.state = 'superseded' THEN 'overtaken' ELSE r.reason END,
-           reply_code = r.code, reply = r.reply, lease_until = NULL,
-           next_at = CASE WHEN r.state = 'deferred' THEN now() + r.pause END,
-           final_at = CASE WHEN r.state IN ('planned', 'deferred') THEN NULL ELSE now() END
-      FROM results r
-     WHERE d.id = r.id
- RETURNING d.state
-)
-SELECT state, count(*) FROM recorded GROUP BY state
-"""
+    id: int
+    batch_id: BatchId
+    outcome: Outcome
 
 
 # Statements are planned once for each connection, often while the outbox is empty, and then meet a hundred thousand
-# rows: only the plans along the indexes are right for both.
-_ALONG_INDEXES = text(
-    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),"
-    " set_config('enable_sort', 'off', true)"
+# rows: only the plans along the indexes are right for both. For a connection that does nothing else, see
+# `Database.dedicate`.
+ALONG_INDEXES = {
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+_SET_ALONG_INDEXES = text("SELECT " + ", ".join(f"set_config('{name}', 'off', true)" for name in ALONG_INDEXES))
+
+
+async def begin(tx: Tx) -> Driver:
+    """The driver's connection in `tx`, set so that the statements below go along their indexes."""
+    await tx.execute(_SET_ALONG_INDEXES)
+    return await driver(tx)
+
+
+# Claiming
+
+# SKIP LOCKED: others claim, and a publication holds the batches it may empty. The running sum keeps what a worker has
+# out within its bound however large the batches are; one batch is taken in any case. A message that has lost its use is
+# left for upkeep to end.
+_CLAIM = f"""
+WITH head AS MATERIALIZED (
+    SELECT w.id, w.delivery_ids, w.urgency, w.needed_at
+      FROM batches w
+     WHERE w.channel = $1 AND w.lease_until IS NULL AND w.waits IS NULL AND w.domain IS NULL
+       AND EXISTS (SELECT FROM dispatches p
+                    WHERE p.id = w.dispatch_id AND p.status = 'running' AND p.not_after > now())
+     ORDER BY w.urgency, w.needed_at, w.id
+     LIMIT {_MOST_BATCHES:d}
+       FOR UPDATE OF w SKIP LOCKED
+), summed AS MATERIALIZED (
+    SELECT id, cardinality(delivery_ids) AS size,
+           sum(cardinality(delivery_ids)) OVER (ORDER BY urgency, needed_at, id ROWS UNBOUNDED PRECEDING) AS upto
+      FROM head
 )
+UPDATE batches b SET lease_until = now() + $2::interval
+  FROM summed s
+ WHERE b.id = s.id AND (s.upto <= $3 OR s.upto = s.size)
+RETURNING b.id, b.delivery_ids
+"""  # noqa: S608 (a number of ours)
 
-
-async def record_and_claim(
-    tx: Tx, done: Mapping[Key, Outcome], channel: str, count: int, lease: timedelta
-) -> tuple[Mapping[str, int], list[Claimed]]:
-    """Store what became of attempts, and take up to `count` planned deliveries, most urgent first, into sending.
-
-    Returns how many rows ended or wait again in each state, and what was claimed. A result whose row is no longer
-    sending under its attempt is passed over: somebody else answers for it now. Rows that others hold are not claimed;
-    those whose customer may no longer be reached end, and count among the states.
-    """
-    await tx.execute(_ALONG_INDEXES)
-    connection = await driver(tx)
-    states = Counter(await _record(connection, done) if done else {})
-    rows = await connection.fetch(_CLAIM.format(count=count), channel, lease) if count else []
-    states.update(row["state"] for row in rows if row["state"] != "sending")
-    return states, [Claimed(*tuple(row)[1:]) for row in rows if row["state"] == "sending"]
-
-
-async def _record(connection: Driver, done: Mapping[Key, Outcome]) -> Mapping[str, int]:
-    keys = sorted(done)
-    found = [done[key] for key in keys]
-    rows = await connection.fetch(
-        _RECORD,
-        [key[0] for key in keys],
-        [key[1] for key in keys],
-        [one.state for one in found],
-        [one.reason for one in found],
-        [one.pause for one in found],
-        [one.code for one in found],
-        [one.reply or None for one in found],
-    )
-    return {row[0]: row[1] for row in rows}
-
-
-_RENEW = """
-UPDATE deliveries d
-   SET lease_until = now() + $3::interval
-  FROM unnest($1::bigint[], $2::smallint[]) AS r (id, attempt)
- WHERE d.id = ANY (ARRAY (
-        SELECT s.id FROM deliveries s WHERE s.id = ANY ($1) AND s.state = 'sending' FOR UPDATE SKIP LOCKED))
-   AND d.id = r.id AND d.attempt = r.attempt AND d.state = 'sending'
+# The order of the ids is that of planning: the soonest need first.
+_READ = """
+SELECT d.id, u.batch_id, d.attempt + 1, d.message_id, a.value, c.name, c.number,
+       a.consent AND a.health = 'usable'
+  FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u (id, batch_id, place)
+  JOIN deliveries d ON d.id = u.id
+  JOIN addresses a ON a.id = d.address_id
+  JOIN customers c ON c.id = d.customer_id
+ WHERE d.final_at IS NULL
+ ORDER BY u.place
 """
 
 
-async def renew(tx: Tx, keys: Sequence[Key], lease: timedelta) -> None:
+async def claim(
+    connection: Driver, channel: str, most: int, lease: timedelta, domains: frozenset[str] = frozenset()
+) -> tuple[Mapping[str, int], list[Claimed]]:
+    """Lease batches of up to `most` deliveries (one batch at least), the most urgent first, and read what to send.
+
+    Batches that others hold are passed over. Deliveries whose address was lost since planning end here, and those to a
+    domain with a pace of its own (`domains`, from `paced.domains`) go to its queue. Returns how many ended in each
+    state, and what was claimed, batch by batch. `connection` goes along indexes: from `begin`, or dedicated.
+    """
+    states: Counter[str] = Counter()
+    leased = [(row[0], row[1]) for row in await connection.fetch(_CLAIM, channel, lease, most)]
+    claimed = await _sendable(connection, leased, states)
+    if domains:
+        slow = [one for one in claimed if domain_of(one.address) in domains]
+        if slow:
+            await paced.queue(connection, [(one.id, one.batch_id, domain_of(one.address)) for one in slow])
+            claimed = [one for one in claimed if domain_of(one.address) not in domains]
+        granted = await paced.claim(connection, channel, most - len(claimed), lease)
+        claimed += await _sendable(connection, granted, states)
+        leased += granted
+    # A batch whose members have all ended, or gone to another queue, has nothing to wait for.
+    if idle := {batch_id for batch_id, _ in leased} - {one.batch_id for one in claimed}:
+        await connection.execute("DELETE FROM batches WHERE id = ANY ($1::bigint[])", sorted(idle))
+    return states, claimed
+
+
+async def _sendable(
+    connection: Driver, leased: Sequence[tuple[BatchId, Sequence[int]]], states: Counter[str]
+) -> list[Claimed]:
+    """The members of batches as they are to be sent. Those who may no longer be reached end, counted in `states`."""
+    if not leased:
+        return []
+    ids = [one for _, members in leased for one in members]
+    batch_ids = [batch_id for batch_id, members in leased for _ in members]
+    rows = await connection.fetch(_READ, ids, batch_ids)
+    lost = [row[0] for row in rows if not row[7]]
+    if not lost:
+        return [Claimed(*row[:7]) for row in rows]
+    found = await connection.fetch(_REACH_OTHERWISE, lost)
+    states.update(row[1] for row in found if row[2] is None)
+    moved = {row[0]: row[2] for row in found if row[2] is not None}
+    return [Claimed(*row[:7])._replace(address=moved.get(row[0], row[4])) for row in rows if row[7] or row[0] in moved]
+
+
+# An address may have been suppressed, or its consent withdrawn, since planning. Then another of the customer's serves,
+# if there is one; else the row ends here, unsent.
+_REACH_OTHERWISE = """
+UPDATE deliveries d
+   SET address_id = coalesce(b.id, a.id),
+       state = CASE WHEN b.id IS NOT NULL THEN d.state WHEN d.doubtful > 0 THEN 'unknown' ELSE 'suppressed' END,
+       final_at = CASE WHEN b.id IS NULL THEN now() END,
+       reason = CASE WHEN b.id IS NOT NULL THEN d.reason WHEN a.consent THEN a.suppressed_because ELSE 'no_consent' END
+  FROM addresses a
+  LEFT JOIN LATERAL (
+        SELECT o.id, o.value FROM addresses o
+         WHERE o.customer_id = a.customer_id AND o.channel = a.channel AND o.consent AND o.health = 'usable'
+         ORDER BY o.id LIMIT 1) b ON true
+ WHERE d.id = ANY ($1::bigint[]) AND a.id = d.address_id
+RETURNING d.id, d.state, b.value
+"""
+
+
+# Recording
+
+# What most results have in common comes once ($5 to $9), and each names its kind: every element of an array costs.
+# The batches are locked in the order of id, as a publication locks them (`order.py`): whoever comes second waits, and
+# then sees what the first did. A row that was overtaken or called off while it was out is not tried again; one that was
+# in doubt before ends as unknown where the result alone would claim that nothing was ever sent.
+_RECORD = """
+WITH held AS MATERIALIZED (
+    SELECT b.id FROM batches b
+     WHERE b.id = ANY ($1::bigint[]) AND b.lease_until IS NOT NULL
+     ORDER BY b.id
+       FOR UPDATE
+), ended AS (
+    DELETE FROM batches b USING held WHERE b.id = held.id
+), recorded AS (
+    UPDATE deliveries d
+       SET state = CASE WHEN r.state IN ('planned', 'deferred') AND d.overtaken THEN
+                             CASE WHEN d.doubtful > 0 THEN 'unknown'
+                                  WHEN p.status = 'cancelled' THEN 'suppressed' ELSE 'superseded' END
+                        WHEN r.state = 'expired' AND d.doubtful > 0 THEN 'unknown'
+                        ELSE r.state END,
+           reason = CASE WHEN r.state IN ('planned', 'deferred') AND d.overtaken THEN
+                             CASE WHEN p.status = 'cancelled' THEN 'cancelled' ELSE 'overtaken' END
+                         ELSE r.reason END,
+           attempt = d.attempt + r.tried, reply_code = r.code, reply = r.reply,
+           final_at = CASE WHEN d.overtaken OR r.state NOT IN ('planned', 'deferred') THEN now() END
+      FROM (SELECT u.id, u.reply, ($5::bigint[])[u.kind] AS batch_id, ($6::text[])[u.kind] AS state,
+                   ($7::text[])[u.kind] AS reason, ($8::smallint[])[u.kind] AS code, ($9::smallint[])[u.kind] AS tried
+              FROM unnest($2::bigint[], $3::smallint[], $4::text[]) AS u (id, kind, reply)) r
+      JOIN held ON held.id = r.batch_id, dispatches p
+     WHERE d.id = r.id AND d.final_at IS NULL AND p.id = d.dispatch_id
+    RETURNING d.id, d.state, d.overtaken
+)
+SELECT state, count(*), array_agg(id) FILTER (WHERE state NOT IN ('accepted', 'unknown')),
+       array_agg(id) FILTER (WHERE overtaken)
+  FROM recorded GROUP BY state
+"""
+
+
+async def record(connection: Driver, batch_ids: Sequence[BatchId], done: Sequence[Done]) -> Mapping[str, int]:
+    """Store what became of the batches `batch_ids`; `done` has a result for each delivery that was claimed in them.
+
+    Returns how many rows are now in each state. Results of a batch whose lease has ended are passed over: somebody else
+    answers for its deliveries now. `connection` is from `begin`.
+    """
+    kinds: dict[tuple[BatchId, str, str | None, int | None, bool], int] = {}
+    ids, places, replies = [], [], []
+    for delivery_id, batch_id, what in done:
+        kind = (batch_id, what.state, what.reason, what.code, what.tried)
+        ids.append(delivery_id)
+        places.append(kinds.setdefault(kind, len(kinds) + 1))
+        replies.append(what.reply or None)
+    common = zip(*kinds, strict=True) if kinds else ((), (), (), (), ())
+    rows = await connection.fetch(_RECORD, batch_ids, ids, places, replies, *map(list, common))
+    waiting = {key for row in rows if row[0] in ("planned", "deferred") for key in row[2] or ()}
+    refused = [key for row in rows if row[0] == "rejected" for key in row[2] or ()]
+    overtaken = [key for row in rows for key in row[3] or ()]
+    if waiting:
+        await _wait_again(connection, [one for one in done if one.id in waiting])
+    if refused:
+        await fall_back(connection, refused)
+    if overtaken:
+        await let_go(connection, overtaken)
+    return {row[0]: row[1] for row in rows}
+
+
+# What came out of one batch for the same pause goes into one batch again.
+_WAIT_AGAIN = """
+INSERT INTO batches (dispatch_id, channel, urgency, needed_at, delivery_ids, waits, due_at)
+SELECT d.dispatch_id, d.channel, d.urgency, min(d.needed_at), array_agg(d.id ORDER BY d.id),
+       CASE WHEN g.pause IS NOT NULL THEN 'time' WHEN p.status = 'paused' THEN 'paused' END, now() + g.pause
+  FROM unnest($1::bigint[], $2::bigint[], $3::interval[]) AS g (id, batch_id, pause)
+  JOIN deliveries d ON d.id = g.id
+  JOIN dispatches p ON p.id = d.dispatch_id
+ GROUP BY d.dispatch_id, d.channel, d.urgency, g.batch_id, g.pause, p.status
+"""
+
+_LOG_ATTEMPT = """
+INSERT INTO delivery_attempts (delivery_id, attempt, reason, reply_code, reply)
+SELECT d.id, d.attempt, d.reason, d.reply_code, d.reply FROM deliveries d
+ WHERE d.id = ANY ($1::bigint[])
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def _wait_again(connection: Driver, done: Sequence[Done]) -> None:
+    await connection.execute(
+        _WAIT_AGAIN,
+        [one.id for one in done],
+        [one.batch_id for one in done],
+        [one.outcome.pause for one in done],
+    )
+    await connection.execute(_LOG_ATTEMPT, [one.id for one in done if one.outcome.tried])
+
+
+async def renew(connection: Driver, batch_ids: Iterable[BatchId], lease: timedelta) -> None:
     """Put off the end of the lease of what is still being sent."""
-    await (await driver(tx)).execute(_RENEW, [key[0] for key in keys], [key[1] for key in keys], lease)
-
-
-async def load_messages(tx: Tx, ids: Sequence[int]) -> list[Message]:
-    """The texts behind claimed deliveries."""
-    rows = await (await driver(tx)).fetch(
+    await connection.execute(
         """
-        SELECT m.id, p.topic, m.language, m.subject, m.body
+        UPDATE batches SET lease_until = now() + $2::interval
+         WHERE id = ANY (ARRAY (
+               SELECT b.id FROM batches b
+                WHERE b.id = ANY ($1::bigint[]) AND b.lease_until IS NOT NULL FOR UPDATE SKIP LOCKED))
+        """,
+        sorted(batch_ids),
+        lease,
+    )
+
+
+async def load_messages(connection: Driver, ids: Sequence[int]) -> list[tuple[Message, datetime]]:
+    """The texts behind claimed deliveries, each with the moment after which it has no use."""
+    rows = await connection.fetch(
+        """
+        SELECT m.id, p.topic, m.language, m.subject, m.body, p.not_after
           FROM messages m JOIN dispatches p ON p.id = m.dispatch_id
          WHERE m.id = ANY ($1::bigint[])
         """,
         list(ids),
     )
-    return [Message(*row) for row in rows]
-
-
-# The steps of upkeep below pass over locked rows, so they never make a sender or a publication wait.
-
-_PROMOTE = """
-UPDATE deliveries d
-   SET state = 'planned', next_at = NULL
- WHERE d.id = ANY (ARRAY (
-        SELECT w.id FROM deliveries w WHERE w.state = 'deferred' AND w.next_at <= now()
-         ORDER BY w.next_at LIMIT $1 FOR UPDATE SKIP LOCKED))
-"""
-
-
-async def promote(tx: Tx, count: int) -> int:
-    """Plan again up to `count` deferred deliveries whose pause is over; returns how many."""
-    return _affected(await (await driver(tx)).execute(_PROMOTE, count))
-
-
-# A lease that ended means its worker died or lost us, with the message sent or not. Once it is sent again, under the
-# same Message-ID; after a second time, when it was overtaken, or when it has lost its use, it stays unknown.
-# After the server itself was away everybody's lease may have ended meanwhile: workers get one lease's time to record.
-_RESCUE = """
-UPDATE deliveries d
-   SET state = CASE WHEN d.doubtful > 0 OR d.overtaken OR p.not_after <= now() THEN 'unknown' ELSE 'planned' END,
-       final_at = CASE WHEN d.doubtful > 0 OR d.overtaken OR p.not_after <= now() THEN now() END,
-       doubtful = d.doubtful + 1, reason = 'worker_lost', lease_until = NULL
-  FROM dispatches p
- WHERE d.id = ANY (ARRAY (
-        SELECT w.id FROM deliveries w
-         WHERE w.state = 'sending' AND w.lease_until <= now() AND pg_postmaster_start_time() + $2::interval <= now()
-         LIMIT $1 FOR UPDATE SKIP LOCKED))
-   AND p.id = d.dispatch_id
-"""
-
-
-async def rescue(tx: Tx, count: int, lease: timedelta) -> int:
-    """Take up to `count` deliveries from workers that let their lease end; returns how many."""
-    return _affected(await (await driver(tx)).execute(_RESCUE, count, lease))
-
-
-_EXPIRE = """
-UPDATE deliveries d
-   SET state = CASE WHEN d.doubtful > 0 THEN 'unknown' ELSE 'expired' END,
-       reason = 'too_late', final_at = now(), next_at = NULL
- WHERE d.id = ANY (ARRAY (
-        SELECT w.id FROM deliveries w JOIN dispatches p ON p.id = w.dispatch_id
-         WHERE w.state IN ('planned', 'deferred') AND p.not_after <= now()
-         LIMIT $1 FOR UPDATE OF w SKIP LOCKED))
-"""
-
-
-async def expire(tx: Tx, count: int) -> int:
-    """End up to `count` waiting deliveries whose message has lost its use; returns how many."""
-    return _affected(await (await driver(tx)).execute(_EXPIRE, count))
-
-
-def _affected(tag: str) -> int:
-    return int(tag.rpartition(" ")[2])
+    return [(Message(*row[:5]), row[5]) for row in rows]

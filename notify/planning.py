@@ -1,41 +1,65 @@
-"""Plans deliveries: from an audience, as a SELECT, to one row per customer and channel, in the caller's transaction.
+"""Plans deliveries: from an audience, as a SELECT, to one row per customer, in the caller's transaction.
 
-Who may be reached is decided here and nowhere else, so no caller can forget consent. It knows nothing of sending.
+Who may be reached, over what and when, is decided here and nowhere else, so no caller can forget consent. It knows
+nothing of sending.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     DateTime,
+    Interval,
     Select,
     SmallInteger,
     String,
+    Subquery,
+    Time,
     and_,
     case,
     cast,
     func,
     insert,
     literal,
+    literal_column,
     null,
+    or_,
     select,
     text,
+    union_all,
+    update,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foundation.database import Tx, driver
 from foundation.errors import Conflict, Invalid
+from notify import order
 from notify.messages import ChannelName, MessageText, faults_in
-from notify.tables import addresses, customers, deliveries, dispatches, messages
+from notify.tables import BATCH, addresses, batches, customers, deliveries, dispatches, messages, seeds
 
 # Columns customer_id and needed_at.
 Audience: TypeAlias = Select[Any]
 
+_TIME = Time()
+_INTERVAL = Interval()
 # Incident news has lost its use by then, whatever the publisher said; it is also the horizon of retries.
 LONGEST_USE = "48 hours"
+# Of a dispatch with a hold, what goes out before somebody has looked.
+FIRST_SHARE = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """When people are left in peace, by their own clock: from `start` to `end`, over midnight too, on `channels`."""
+
+    start: time = time(22)
+    end: time = time(7)
+    channels: tuple[ChannelName, ...] = ("sms",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +82,68 @@ async def enqueue(
     audience: Audience,
     urgency: int = 1,
     not_after: datetime | None = None,
+    corrects: str | None = None,
+    quiet: QuietHours | None = None,
+    hold: bool = False,
+    fallback_after: timedelta | None = None,
 ) -> bool:
-    """Plan one delivery for every customer of `audience` on every channel of `messages`.
+    """Plan one delivery for every customer of `audience`, over the best channel of `messages` that reaches them.
 
     `audience` has the columns customer_id and needed_at (when they next need what is disrupted; soonest is sent first).
+    The channel is the one a customer prefers, else the first of `messages` they can be reached on.
     Within `topic` a higher `number` is newer news: whatever older of the topic is unsent for the same customers is
-    superseded in this transaction. `urgency`: 0 before 1. `not_after`: no use in arriving later (48 hours at most).
+    superseded in this transaction. `urgency`: 0 before 1, and 0 does not wait for `quiet` hours to end. `not_after`: no
+    use in arriving later (48 hours at most). `corrects`: the key of a dispatch that was wrong; what is unsent of it is
+    withdrawn, and `audience` should be `told_of(corrects)`. `hold`: colleagues (`seeds`) are told first, and after the
+    first hundredth nothing more until it is released. `fallback_after`: texts for those whose mail failed, or was not
+    accepted within that time.
     Returns False, having done nothing, when `key` was enqueued before. Raises Invalid and Conflict.
     """
     if faults := faults_in(messages):
         raise Invalid("These messages cannot be sent.", faults)
     # One publication of a topic at a time: what counts as older must not change under our hands.
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(topic, 0))))
-    dispatch_id = await _new_dispatch(tx, key=key, topic=topic, number=number, urgency=urgency, not_after=not_after)
+    wrong_id = await _dispatch_of(tx, corrects) if corrects is not None else None
+    dispatch_id = await _new_dispatch(
+        tx,
+        {
+            "key": key,
+            "topic": topic,
+            "number": number,
+            "urgency": urgency,
+            "not_after": func.least(
+                cast(not_after, DateTime(timezone=True)), text(f"now() + interval '{LONGEST_USE}'")
+            ),
+            "corrects_id": wrong_id,
+            "fallback_after": fallback_after,
+        },
+    )
     if dispatch_id is None:
         return False
     await _store_messages(tx, dispatch_id, messages)
-    for channel, languages in _channels(messages):
-        await _plan(tx, dispatch_id, channel=channel, languages=languages, audience=audience, urgency=urgency)
+    if hold:
+        audience = _with_seeds(audience)
+    await _plan(tx, dispatch_id, _Plan(audience, _channels(messages)), urgency, quiet if urgency else None)
+    if hold:
+        await _hold(tx, dispatch_id)
     await _supersede(tx, dispatch_id, topic, number)
+    if wrong_id is not None:
+        await _withdraw(tx, wrong_id)
     return True
+
+
+def told_of(key: str) -> Audience:
+    """Everyone who got, or may have got, the dispatch `key`: the audience of its correction.
+
+    Those whose delivery is out at this moment are among them: their correction waits for what becomes of it.
+    """
+    may_have_it = or_(deliveries.c.state.in_(("accepted", "delivered", "unknown")), _is_out(deliveries.c.id))
+    return (
+        select(deliveries.c.customer_id, func.min(deliveries.c.needed_at).label("needed_at"))
+        .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+        .where(dispatches.c.key == key, may_have_it)
+        .group_by(deliveries.c.customer_id)
+    )
 
 
 async def preview(
@@ -87,24 +153,33 @@ async def preview(
     channels: Sequence[ChannelName] = ("mail",),
 ) -> list[Reach]:
     """Whom `enqueue` would reach now with messages in `languages`, by the same statement, storing nothing."""
-    found: list[Reach] = []
-    for channel in channels:
-        plan = _reach(audience, channel, languages).subquery("plan")
-        reached = func.count(plan.c.address_id)
-        statement = select(plan.c.language, reached, func.count() - reached).group_by(plan.c.language)
-        counts = {row[0]: (row[1], row[2]) for row in await tx.execute(statement)}
-        found += [Reach(channel, language, *counts.get(language, (0, 0))) for language in languages]
+    plan = _Plan(audience, [(channel, list(languages)) for channel in channels]).subquery()
+    reached = func.count(plan.c.address_id)
+    statement = select(plan.c.channel, plan.c.language, reached, func.count() - reached)
+    found = {
+        (row[0], row[1]): (row[2], row[3])
+        for row in await tx.execute(statement.group_by(plan.c.channel, plan.c.language))
+    }
+    return [
+        Reach(channel, language, *found.get((channel, language), (0, 0)))
+        for channel in channels
+        for language in languages
+    ]
+
+
+async def _dispatch_of(tx: Tx, key: str) -> int:
+    found: int | None = await tx.scalar(select(dispatches.c.id).where(dispatches.c.key == key))
+    if found is None:
+        raise Conflict("What is to be corrected was never sent.", code="nothing_to_correct")
     return found
 
 
-async def _new_dispatch(
-    tx: Tx, *, key: str, topic: str, number: int, urgency: int, not_after: datetime | None
-) -> int | None:
-    taken = select(dispatches.c.key).where(dispatches.c.topic == topic, dispatches.c.number == number)
-    if (await tx.execute(taken)).scalar_one_or_none() not in (None, key):
-        raise Conflict(f"Number {number} of {topic} was already used for something else.", code="number_taken")
-    latest = func.least(cast(not_after, DateTime(timezone=True)), text(f"now() + interval '{LONGEST_USE}'"))
-    row = {"key": key, "topic": topic, "number": number, "urgency": urgency, "not_after": latest}
+async def _new_dispatch(tx: Tx, row: dict[str, Any]) -> int | None:
+    taken = select(dispatches.c.key).where(dispatches.c.topic == row["topic"], dispatches.c.number == row["number"])
+    if (await tx.execute(taken)).scalar_one_or_none() not in (None, row["key"]):
+        raise Conflict(
+            f"Number {row['number']} of {row['topic']} was already used for something else.", code="number_taken"
+        )
     statement = upsert(dispatches).values(row).on_conflict_do_nothing(index_elements=["key"])
     found: int | None = (await tx.execute(statement.returning(dispatches.c.id))).scalar_one_or_none()
     return found
@@ -134,101 +209,185 @@ def _channels(texts: Sequence[MessageText]) -> list[tuple[ChannelName, list[str]
     return list(found.items())
 
 
-def _reach(audience: Audience, channel: ChannelName, languages: Sequence[str]) -> Select[Any]:
-    """customer_id, needed_at, address_id (None: unreachable), reason, language: one row per customer."""
-    people = audience.subquery("people")
-    usable = and_(addresses.c.consent, addresses.c.health == "usable")
-    # The oldest usable address, until addresses carry a preference.
-    address = func.min(addresses.c.id).filter(usable)
-    reason = case(
-        (address.is_not(None), null()),
-        (func.count(addresses.c.id) == 0, "no_address"),
-        (func.bool_or(addresses.c.consent), func.coalesce(func.min(addresses.c.suppressed_because), "suppressed")),
-        else_="no_consent",
-    )
-    return (
-        select(
-            people.c.customer_id,
-            func.min(people.c.needed_at).label("needed_at"),
-            address.label("address_id"),
-            cast(reason, String).label("reason"),
-            _language(languages).label("language"),
+def _with_seeds(audience: Audience) -> Audience:
+    """`audience` and our own colleagues, these before everybody."""
+    people = audience.subquery("concerned")
+    first = literal_column("timestamptz '-infinity'").label("needed_at")
+    everybody = union_all(
+        select(people.c.customer_id, people.c.needed_at), select(seeds.c.customer_id, first)
+    ).subquery("everybody")
+    soonest = func.min(everybody.c.needed_at).label("needed_at")
+    return select(everybody.c.customer_id, soonest).group_by(everybody.c.customer_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Who gets what: one row per customer of `audience`. `channels`: each with the languages there is a text in."""
+
+    audience: Audience
+    channels: Sequence[tuple[ChannelName, Sequence[str]]]
+
+    def subquery(self) -> Subquery:
+        """customer_id, needed_at, channel, language, address_id (None: unreachable), reason."""
+        people = self.audience.subquery("people")
+        usable = and_(addresses.c.consent, addresses.c.health == "usable")
+        # The oldest usable address of each channel, until addresses carry a preference.
+        found = {
+            channel: func.min(addresses.c.id).filter(usable, addresses.c.channel == channel)
+            for channel, _ in self.channels
+        }
+        ours = addresses.c.channel.in_([channel for channel, _ in self.channels])
+        reason = case(
+            (func.count(addresses.c.id) == 0, "no_address"),
+            (func.bool_or(addresses.c.consent), func.coalesce(func.min(addresses.c.suppressed_because), "suppressed")),
+            else_="no_consent",
         )
-        .select_from(people)
-        .join(customers, customers.c.id == people.c.customer_id)
-        .outerjoin(addresses, and_(addresses.c.customer_id == people.c.customer_id, addresses.c.channel == channel))
-        # The customer's own columns are there so that a language can be chosen; id decides them.
-        .group_by(people.c.customer_id, customers.c.id)
-    )
+        reached = (
+            select(
+                people.c.customer_id,
+                func.min(people.c.needed_at).label("needed_at"),
+                *(address.label(f"{channel}_address") for channel, address in found.items()),
+                cast(reason, String).label("reason"),
+                customers.c.language.label("wanted"),
+                customers.c.prefers,
+            )
+            .select_from(people)
+            .join(customers, customers.c.id == people.c.customer_id)
+            .outerjoin(addresses, and_(addresses.c.customer_id == people.c.customer_id, ours))
+            .group_by(people.c.customer_id, customers.c.id)
+            .subquery("reached")
+        )
+        at = {channel: reached.c[f"{channel}_address"] for channel, _ in self.channels}
+        preferred = [(and_(reached.c.prefers == channel, one.is_not(None)), channel) for channel, one in at.items()]
+        possible = [(one.is_not(None), channel) for channel, one in at.items()]
+        channel = case(*preferred, *possible, else_=self.channels[0][0])
+        chosen = select(reached, channel.label("channel")).subquery("chosen")
+        address = case(*((chosen.c.channel == name, chosen.c[f"{name}_address"]) for name in at))
+        language = case(
+            *((chosen.c.channel == name, _language(chosen.c.wanted, languages)) for name, languages in self.channels)
+        )
+        return select(
+            chosen.c.customer_id,
+            chosen.c.needed_at,
+            chosen.c.channel,
+            language.label("language"),
+            address.label("address_id"),
+            case((address.is_(None), chosen.c.reason)).label("reason"),
+        ).subquery("plan")
 
 
-def _language(languages: Sequence[str]) -> ColumnElement[str]:
+def _language(wanted: ColumnElement[str], languages: Sequence[str]) -> ColumnElement[str]:
     """The customer's language if there is a text in it (nl for nl-BE too), else English, else the first."""
     fallback = "en" if "en" in languages else languages[0]
-    general = func.split_part(customers.c.language, "-", 1)
-    return case(
-        (customers.c.language.in_(languages), customers.c.language),
-        (general.in_(languages), general),
-        else_=literal(fallback),
-    )
+    general = func.split_part(wanted, "-", 1)
+    return case((wanted.in_(languages), wanted), (general.in_(languages), general), else_=literal(fallback))
 
 
-async def _plan(
-    tx: Tx,
-    dispatch_id: int,
-    *,
-    channel: ChannelName,
-    languages: Sequence[str],
-    audience: Audience,
-    urgency: int,
-) -> None:
-    plan = _reach(audience, channel, languages).subquery("plan")
-    reachable = plan.c.address_id.is_not(None)
+async def _plan(tx: Tx, dispatch_id: int, plan: _Plan, urgency: int, quiet: QuietHours | None) -> None:
+    """One statement: the deliveries, and the batches they wait in."""
+    people = plan.subquery()
+    reachable = people.c.address_id.is_not(None)
     message = and_(
         messages.c.dispatch_id == dispatch_id,
-        messages.c.channel == channel,
-        messages.c.language == plan.c.language,
+        messages.c.channel == people.c.channel,
+        messages.c.language == people.c.language,
     )
     row = {
-        "dispatch_id": literal(dispatch_id),
+        "dispatch_id": literal(dispatch_id, BigInteger),
         "message_id": messages.c.id,
-        "customer_id": plan.c.customer_id,
-        "address_id": plan.c.address_id,
-        "channel": literal(channel),
+        "customer_id": people.c.customer_id,
+        "address_id": people.c.address_id,
+        "channel": people.c.channel,
         "state": case((reachable, "planned"), else_="suppressed"),
-        "reason": plan.c.reason,
+        "reason": people.c.reason,
         "urgency": literal(urgency, SmallInteger),
-        "needed_at": plan.c.needed_at,
+        "needed_at": people.c.needed_at,
         "final_at": case((reachable, null()), else_=func.now()),
     }
-    # In the order of sending, so that a batch lies side by side in the table.
-    rows = select(*row.values()).select_from(plan.join(messages, message)).order_by(plan.c.needed_at)
-    await tx.execute(insert(deliveries).from_select(list(row), rows))
+    # In the order of sending, so that a batch lies side by side in the table and its ids are in that order.
+    rows = select(*row.values()).select_from(people.join(messages, message)).order_by(people.c.needed_at)
+    made = (
+        insert(deliveries)
+        .from_select(list(row), rows)
+        .returning(
+            deliveries.c.id,
+            deliveries.c.customer_id,
+            deliveries.c.channel,
+            deliveries.c.needed_at,
+            deliveries.c.final_at,
+        )
+        .cte("made")
+    )
+    waiting = select(made.c.id, made.c.channel, made.c.needed_at, null().label("due_at")).where(
+        made.c.final_at.is_(None)
+    )
+    if quiet is not None:
+        waiting = (
+            select(made.c.id, made.c.channel, made.c.needed_at, _due(made.c.channel, quiet).label("due_at"))
+            .join(customers, customers.c.id == made.c.customer_id)
+            .where(made.c.final_at.is_(None))
+        )
+    one = waiting.subquery("one")
+    due = cast(one.c.due_at, DateTime(timezone=True))
+    place = func.row_number().over(partition_by=(one.c.channel, due), order_by=one.c.id)
+    parted = select(
+        one.c.id, one.c.channel, one.c.needed_at, due.label("due_at"), ((place - 1) // BATCH).label("part")
+    ).subquery("parted")
+    queued = (
+        select(
+            literal(dispatch_id, BigInteger),
+            parted.c.channel,
+            literal(urgency, SmallInteger),
+            func.min(parted.c.needed_at),
+            func.array_agg(aggregate_order_by(parted.c.id, parted.c.id)),
+            case((parted.c.due_at.is_not(None), "time")),
+            parted.c.due_at,
+        )
+        .group_by(parted.c.channel, parted.c.due_at, parted.c.part)
+        .order_by(parted.c.part)
+    )
+    columns = ["dispatch_id", "channel", "urgency", "needed_at", "delivery_ids", "waits", "due_at"]
+    await tx.execute(insert(batches).from_select(columns, queued))
 
 
-# Locked in the order of id, as `outbox.record` does too: otherwise a sender recording its batch and this statement
-# could each hold a row the other waits for. A row that turned to sending while we waited for it is still matched
-# (PostgreSQL looks at its newest version), so each older row is either superseded here or marked as on its way.
-_OVERTAKE = """
-WITH older AS MATERIALIZED (
-    SELECT o.id
-      FROM deliveries o
-     WHERE o.dispatch_id = ANY ($1::bigint[]) AND o.state IN ('planned', 'deferred', 'sending')
-       AND EXISTS (SELECT FROM deliveries n
-                    WHERE n.dispatch_id = ANY ($2::bigint[])
-                      AND n.customer_id = o.customer_id AND n.channel = o.channel)
-     ORDER BY o.id
-       FOR UPDATE OF o
-)
-UPDATE deliveries d
-   SET state = CASE WHEN d.state = 'sending' THEN 'sending' WHEN d.doubtful > 0 THEN 'unknown' ELSE 'superseded' END,
-       overtaken = true,
-       reason = CASE WHEN d.state = 'sending' THEN d.reason ELSE 'overtaken' END,
-       final_at = CASE WHEN d.state = 'sending' THEN NULL ELSE now() END,
-       next_at = NULL
-  FROM older
- WHERE d.id = older.id
-"""
+def _due(channel: ColumnElement[str], quiet: QuietHours) -> ColumnElement[datetime]:
+    """When a message may be sent that would come in the customer's quiet hours: their end; None outside of them."""
+    local = func.timezone(customers.c.time_zone, func.now())
+    clock = cast(local, _TIME)
+    start, end = literal(quiet.start, _TIME), literal(quiet.end, _TIME)
+    over_midnight = quiet.start > quiet.end
+    is_quiet = or_(clock >= start, clock < end) if over_midnight else and_(clock >= start, clock < end)
+    day = func.date_trunc("day", local)
+    late = clock >= start if over_midnight else literal(False)
+    ends = (
+        day
+        + cast(quiet.end.isoformat(), _INTERVAL)
+        + case((late, text("interval '1 day'")), else_=text("interval '0'"))
+    )
+    return case((and_(channel.in_(quiet.channels), is_quiet), func.timezone(customers.c.time_zone, ends)))
+
+
+async def _hold(tx: Tx, dispatch_id: int) -> None:
+    """Keep back all but the first hundredth of each channel, one batch at least."""
+    ours = (
+        select(
+            batches.c.id,
+            func.row_number()
+            .over(partition_by=batches.c.channel, order_by=(batches.c.needed_at, batches.c.id))
+            .label("place"),
+            func.count().over(partition_by=batches.c.channel).label("of"),
+        )
+        .where(batches.c.dispatch_id == dispatch_id)
+        .subquery("ours")
+    )
+    first = func.greatest(func.ceil(ours.c.of * FIRST_SHARE), 1)
+    rest = select(ours.c.id).where(ours.c.place > first)
+    await tx.execute(update(batches).where(batches.c.id.in_(rest), batches.c.waits.is_(None)).values(waits="held"))
+
+
+def _is_out(delivery_id: ColumnElement[int]) -> ColumnElement[bool]:
+    out = select(func.unnest(batches.c.delivery_ids).label("id")).where(batches.c.lease_until.is_not(None))
+    return delivery_id.in_(select(out.subquery("out").c.id))
 
 
 async def _supersede(tx: Tx, dispatch_id: int, topic: str, number: int) -> None:
@@ -241,6 +400,12 @@ async def _supersede(tx: Tx, dispatch_id: int, topic: str, number: int) -> None:
     newer = [row.id for row in numbers if row.number > number]
     connection = await driver(tx)
     if older:
-        await connection.execute(_OVERTAKE, older, [dispatch_id])
+        behind = await order.overtake(connection, older, [dispatch_id])
+        await order.hold_back(connection, dispatch_id, behind)
     if newer:
-        await connection.execute(_OVERTAKE, [dispatch_id], newer)
+        await order.overtake(connection, [dispatch_id], newer)
+
+
+async def _withdraw(tx: Tx, wrong_id: int) -> None:
+    """What is unsent of wrong news is never sent, to whomever."""
+    await order.withdraw(await driver(tx), wrong_id)

@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import TypedDict
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, and_, case, func, select, text
 
 from foundation.database import Tx
 from foundation.errors import NotFound
 from notify.delivery import STATES
-from notify.tables import addresses, customers, deliveries, dispatches, messages
+from notify.tables import addresses, batches, customers, deliveries, dispatches, messages
 
 
 class Told(TypedDict):
@@ -30,13 +30,25 @@ class Told(TypedDict):
     final_at: datetime | None
 
 
+# What is out with a worker now: sending stands in the lease of a batch, not in the row.
+_OUT = select(func.unnest(batches.c.delivery_ids).label("id")).where(batches.c.lease_until.is_not(None)).subquery("out")
+
+
+def _state() -> ColumnElement[str]:
+    """The state of a delivery joined with `_OUT`."""
+    is_out = and_(_OUT.c.id.is_not(None), deliveries.c.final_at.is_(None))
+    return case((is_out, "sending"), else_=deliveries.c.state)
+
+
 async def delivery_summary(tx: Tx, key: str) -> dict[str, int]:
     """How many deliveries of the dispatch `key` stand in each state, zeros included. They add up to its audience."""
     statement = (
-        select(deliveries.c.state, func.count())
+        select(_state(), func.count())
+        .select_from(deliveries)
         .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+        .outerjoin(_OUT, _OUT.c.id == deliveries.c.id)
         .where(dispatches.c.key == key)
-        .group_by(deliveries.c.state)
+        .group_by(text("1"))
     )
     counts = {row[0]: row[1] for row in await tx.execute(statement)}
     return {state: counts.get(state, 0) for state in STATES}
@@ -55,7 +67,7 @@ async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
             addresses.c.value.label("address"),
             messages.c.language,
             messages.c.subject,
-            deliveries.c.state,
+            _state().label("state"),
             deliveries.c.reason,
             deliveries.c.attempt.label("attempts"),
             deliveries.c.doubtful.label("doubtful_attempts"),
@@ -68,6 +80,7 @@ async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
         .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
         .join(messages, messages.c.id == deliveries.c.message_id)
         .outerjoin(addresses, addresses.c.id == deliveries.c.address_id)
+        .outerjoin(_OUT, _OUT.c.id == deliveries.c.id)
         .where(customers.c.number == customer_number)
         .order_by(deliveries.c.id.desc())
     )

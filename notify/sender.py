@@ -1,38 +1,59 @@
-"""Sending: claim a batch, send it with no database connection held, record it; the same for every channel.
+"""Sending: claim batches, send them with no database connection held, record them; the same for every channel.
 
-Each lane records its last batch and claims the next in one transaction, so what a killed worker leaves in doubt is at
-most connections × depth messages. It knows no protocol and writes no SQL.
+One feeder per process records what is done and claims more in one transaction, for all lanes together; lanes send. What
+a killed worker leaves in doubt is at most connections × depth messages. It knows no protocol and writes no SQL.
 """
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeVar
 
 import structlog
 
 import metrics
 from foundation.clock import Clock, system_clock
-from foundation.database import Database, DatabaseAway, Tx
-from notify import outbox
-from notify.channels import Channel, Lane, Outgoing, Result
+from foundation.database import Database, DatabaseAway, Driver, dedicated_transaction
+from notify import outbox, paced
+from notify.channels import Accepted, Channel, Deferred, Lane, Outgoing, Refused, Result, Unclear, Unsent
 from notify.delivery import Outcome, outcome
 from notify.messages import Message
+from notify.outbox import BatchId, Done
+from notify.pacing import Watch, domain_of
+from notify.tables import BATCH
 
 _log = structlog.get_logger()
 
 T = TypeVar("T")
 
+# Results wait this long for company before they are recorded: every commit is a write to the disk.
+_GATHER_SECONDS = 0.1
+
+
+@dataclass(slots=True)
+class _Work:
+    """A batch in hand. `since`: when it was claimed or its lease renewed, by the loop's clock."""
+
+    batch_id: BatchId
+    outgoing: Sequence[Outgoing]
+    since: float
+    results: Sequence[Result] = ()
+
 
 class Sender:
     """Sends what is planned on one channel, until told to stop. Start as many, in as many processes, as needed.
 
-    `connections`: lanes side by side. `depth`: deliveries a lane claims at once. `lease`: how long a claim holds
-    without being renewed; a killed worker's messages wait that long. `idle_seconds`: pause between looks at an empty
-    outbox. A worker that is killed leaves at most `connections` × `depth` deliveries that may be sent twice.
+    `connections`: lanes side by side. `depth`: deliveries claimed at once for each lane; what is above a batch waits
+    in memory, so that a lane need not wait for the database. `lease`: how long a claim holds without being renewed; a
+    killed worker's messages wait that long. `idle_seconds`: pause between looks at an empty outbox. A worker that is
+    killed leaves at most `connections` × `depth` deliveries (a batch of 25 at least) that may be sent twice.
     """
 
     def __init__(
@@ -41,7 +62,7 @@ class Sender:
         channel: Channel,
         *,
         connections: int = 8,
-        depth: int = 25,
+        depth: int = 50,
         lease: timedelta = timedelta(seconds=60),
         idle_seconds: float = 0.25,
         clock: Clock = system_clock,
@@ -49,133 +70,302 @@ class Sender:
         self._database = database
         self._channel = channel
         self._connections = connections
-        self._depth = depth
+        self._bound = connections * depth
         self._lease = lease
         self._idle_seconds = idle_seconds
         self._clock = clock
-        self._messages: dict[int, Message] = {}
-        self._scout = asyncio.Lock()
+        self._messages: dict[int, tuple[Message, datetime]] = {}
+        self._connection: Driver | None = None
+        self._domains: tuple[float, frozenset[str]] = (0.0, frozenset())
+        self._watch = Watch()
+        self._ready: deque[_Work] = deque()  # claimed, and no lane has it yet
+        self._sending: dict[BatchId, _Work] = {}  # a lane has it
+        self._done: list[_Work] = []  # to be recorded
+        self._able = 0  # lanes that could send: idle ones and busy ones
+        self._idle = 0  # lanes that wait for work
+        self._fed = asyncio.Condition()
+        self._wake = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until `stop` is set; then let open messages end, record them, and release the rest."""
-        async with asyncio.TaskGroup() as lanes:
-            for _ in range(self._connections):
-                lanes.create_task(self._run_lane(self._channel.lane(), stop))
+        """Send until `stop` is set; then let open messages end, record them, and release the rest.
+
+        A lane that breaks stops the others too, after the messages they have in hand, and its error is raised.
+        """
+        async with self._ending(stop) as end:
+            lanes = [asyncio.create_task(self._run_lane(self._channel.lane(), end)) for _ in range(self._connections)]
+            try:
+                await self._feed(end)
+            finally:
+                end.set()
+                await self._tell_lanes()
+                await self._see_lanes_off(lanes, end)
+                await self._hang_up()
+        for lane in lanes:
+            lane.result()
+
+    @asynccontextmanager
+    async def _ending(self, stop: asyncio.Event) -> AsyncIterator[asyncio.Event]:
+        """An event that is set when `stop` is, and before when something breaks inside."""
+        end = asyncio.Event()
+
+        async def follow() -> None:
+            await stop.wait()
+            end.set()
+            self._wake.set()
+
+        following = asyncio.create_task(follow())
+        try:
+            yield end
+        finally:
+            following.cancel()
+
+    # Lanes
 
     async def _run_lane(self, lane: Lane, stop: asyncio.Event) -> None:
-        done: dict[outbox.Key, Outcome] = {}
         try:
             while True:
                 await lane.ready(stop)
-                batch = await self._next_batch(done, stop)
-                if not batch:
-                    return
-                began = time.perf_counter()
-                done = await self._send(lane, batch, stop)
-                metrics.record_send_batch_seconds(self._channel.name, time.perf_counter() - began)
+                self._able += 1
+                try:
+                    work = await self._next(stop)
+                    if work is None:
+                        return
+                    await self._send(lane, work, stop)
+                finally:
+                    self._able -= 1
+        except Exception:
+            stop.set()
+            raise
         finally:
+            self._wake.set()
             await lane.close()
 
-    async def _next_batch(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> list[Outgoing]:
-        """Record `done`, and claim. Waits while there is nothing; empty only after `stop`."""
-        batch, _ = await self._turn(done, stop)
-        if batch:
-            return batch
-        # One lane looks for work and the others queue behind it, so that an idle worker asks the database rarely.
-        async with self._scout:
-            while not stop.is_set():
-                batch, ended = await self._turn({}, stop)
-                if batch:
-                    return batch
-                if not ended:
-                    await _pause(stop, self._idle_seconds)
-        return []
+    async def _next(self, stop: asyncio.Event) -> _Work | None:
+        """The next batch in hand; None after `stop`."""
+        if not self._ready:
+            self._idle += 1
+            self._wake.set()
+            try:
+                async with self._fed:
+                    await self._fed.wait_for(lambda: bool(self._ready) or stop.is_set())
+            finally:
+                self._idle -= 1
+        if stop.is_set():
+            return None
+        work = self._ready.popleft()
+        self._sending[work.batch_id] = work
+        return work
 
-    async def _turn(self, done: Mapping[outbox.Key, Outcome], stop: asyncio.Event) -> tuple[list[Outgoing], bool]:
+    async def _send(self, lane: Lane, work: _Work, stop: asyncio.Event) -> None:
+        began = time.perf_counter()
+        try:
+            work.results = await lane.send(work.outgoing, stop)
+        except BaseException:
+            # Whatever broke, some of these may have left us, and nobody can tell which.
+            work.results = [Unclear("sender_failed")] * len(work.outgoing)
+            raise
+        finally:
+            del self._sending[work.batch_id]
+            self._done.append(work)
+            if len(self._done) >= self._connections or not self._ready:
+                self._wake.set()
+        metrics.record_send_batch_seconds(self._channel.name, time.perf_counter() - began)
+
+    # The feeder
+
+    async def _feed(self, stop: asyncio.Event) -> None:
+        """Record and claim until `stop` is set."""
+        in_vain = False  # the last look at the outbox found nothing
+        while not stop.is_set():
+            await self._until_due(stop, in_vain=in_vain)
+            await self._renew_old()
+            if not self._able:
+                # No lane here can send now, and somebody else may: untried, these are planned again at once.
+                self._release()
+            wanted = self._room() if self._able else 0
+            if self._done or wanted:
+                found = await self._turn(wanted, stop)
+                in_vain = wanted > 0 and not found
+
+    async def _see_lanes_off(self, lanes: Sequence[asyncio.Task[None]], stop: asyncio.Event) -> None:
+        """Record what the lanes still end, and release what nobody began."""
+        pending: set[asyncio.Task[None]] = set(lanes)
+        while pending:
+            seconds = self._lease.total_seconds() / 3
+            _, pending = await asyncio.wait(pending, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if self._done:
+                await self._turn(0, stop)
+            await self._renew_old()
+        self._release()
+        if self._done:
+            await self._turn(0, stop)
+
+    async def _until_due(self, stop: asyncio.Event, *, in_vain: bool) -> None:
+        """Return when there is something to record or to claim, or when it is time to look again."""
+        while not stop.is_set():
+            self._wake.clear()
+            if len(self._done) >= self._connections or (self._idle and (self._done or (self._room() and not in_vain))):
+                return
+            seconds = self._lease.total_seconds() / 3
+            if self._done:
+                seconds = min(seconds, _GATHER_SECONDS)
+            elif self._idle or self._ready:
+                seconds = min(seconds, self._idle_seconds)
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    def _room(self) -> int:
+        """How many deliveries may be claimed once what is done is recorded: whole batches within the bound, or one."""
+        out = sum(len(one.outgoing) for one in (*self._ready, *self._sending.values()))
+        room = self._bound - out
+        return room if room >= BATCH or not out else 0
+
+    def _release(self) -> None:
+        for work in self._ready:
+            work.results = [Unsent()] * len(work.outgoing)
+        self._done += self._ready
+        self._ready.clear()
+
+    async def _tell_lanes(self) -> None:
+        async with self._fed:
+            self._fed.notify_all()
+
+    async def _turn(self, wanted: int, stop: asyncio.Event) -> bool:
         """One transaction: record, then claim. Results outlive a database that is away; nothing is sent meanwhile.
 
-        Also says whether anything was recorded or ended: then there may be more to claim, though nothing was.
+        Says whether anything was claimed, or ended in a way that may have made room for more.
 
         Should the answer to a commit get lost, the record is repeated and finds nothing left to do; what was claimed
         in it comes back when its lease ends.
         """
+        done, self._done = self._done, []
+        results = [one for work in done for one in self._outcomes(work)]
+        slow, braked = self._verdicts(done)
 
-        async def work(tx: Tx) -> tuple[Mapping[str, int], list[Outgoing]]:
-            count = 0 if stop.is_set() else self._depth
-            states, claimed = await outbox.record_and_claim(tx, done, self._channel.name, count, self._lease)
-            return states, await self._with_texts(tx, claimed)
+        async def work(connection: Driver) -> tuple[Counter[str], list[_Work]]:
+            states: Counter[str] = Counter()
+            if done:
+                states.update(await outbox.record(connection, [one.batch_id for one in done], results))
+                await self._adjust(connection, slow, braked)
+            claimed: Sequence[outbox.Claimed] = ()
+            if wanted and not stop.is_set():
+                domains = await self._paced_domains(connection)
+                ended, claimed = await outbox.claim(connection, self._channel.name, wanted, self._lease, domains)
+                states.update(ended)
+            return states, await self._works(connection, claimed)
 
         found = await self._patiently(work, stop, insist=bool(done))
         if found is None:
-            return [], False
-        states, batch = found
+            return False
+        states, works = found
         for state, number in states.items():
             metrics.record_deliveries(self._channel.name, state, number)
-        return batch, bool(states)
+        self._ready.extend(works)
+        await self._tell_lanes()
+        return bool(works or states)
 
-    async def _with_texts(self, tx: Tx, claimed: Sequence[outbox.Claimed]) -> list[Outgoing]:
-        wanted = {one.message_id for one in claimed}
-        texts = {message_id: self._messages[message_id] for message_id in wanted & self._messages.keys()}
-        if missing := list(wanted - texts.keys()):
-            found = {message.id: message for message in await outbox.load_messages(tx, missing)}
-            texts |= found
+    async def _paced_domains(self, connection: Driver) -> frozenset[str]:
+        """The domains with a pace of their own, at most a second old."""
+        read_at, domains = self._domains
+        now = time.monotonic()
+        if now - read_at >= 1.0:
+            domains = await paced.domains(connection, self._channel.name)
+            self._domains = (now, domains)
+        return domains
+
+    async def _works(self, connection: Driver, claimed: Sequence[outbox.Claimed]) -> list[_Work]:
+        texts = await self._texts(connection, {one.message_id for one in claimed})
+        now = asyncio.get_running_loop().time()
+        works = []
+        for batch_id, members in groupby(claimed, attrgetter("batch_id")):
+            outgoing = []
+            for delivery_id, _, attempt, message_id, address, name, number in members:
+                text, not_after = texts[message_id]
+                slots = {"name": name, "customer_number": number}
+                outgoing.append(Outgoing(delivery_id, attempt, text, address, slots, not_after))
+            works.append(_Work(batch_id, outgoing, now))
+        return works
+
+    async def _texts(self, connection: Driver, wanted: set[int]) -> Mapping[int, tuple[Message, datetime]]:
+        if missing := list(wanted - self._messages.keys()):
             if len(self._messages) > 1000:  # a receipt has a text of its own; what is sent to many is soon back
                 self._messages.clear()
-            self._messages |= found
-        return [
-            Outgoing(
-                one.id,
-                one.attempt,
-                texts[one.message_id],
-                one.address,
-                {"name": one.name, "customer_number": one.customer_number},
-                one.not_after,
-            )
-            for one in claimed
-        ]
+                missing = list(wanted)
+            self._messages |= {one[0].id: one for one in await outbox.load_messages(connection, missing)}
+        return self._messages
 
-    async def _send(self, lane: Lane, batch: Sequence[Outgoing], stop: asyncio.Event) -> dict[outbox.Key, Outcome]:
-        sending = asyncio.create_task(lane.send(batch, stop))
-        try:
-            # A slow receiver may take its ten minutes for each message: the lease is renewed as long as it does.
-            while not (await asyncio.wait({sending}, timeout=self._lease.total_seconds() / 3))[0]:
-                await self._renew(batch)
-        except asyncio.CancelledError:
-            sending.cancel()
-            raise
+    def _outcomes(self, work: _Work) -> list[Done]:
         now = self._clock()
-        return {
-            (one.id, one.attempt): _outcome(one, result, now)
-            for one, result in zip(batch, sending.result(), strict=True)
-        }
+        chance = random.random()  # noqa: S311 (spreads retries)
+        found: list[Done] = []
+        for one, result in zip(work.outgoing, work.results, strict=True):
+            if type(result) is Accepted:  # nearly all
+                found.append(Done(one.id, work.batch_id, Outcome("accepted", None, None, result.code, result.reply)))
+                continue
+            what = outcome(result, attempt=one.attempt, now=now, not_after=one.not_after, chance=chance)
+            found.append(Done(one.id, work.batch_id, what))
+        return found
 
-    async def _renew(self, batch: Sequence[Outgoing]) -> None:
+    def _verdicts(self, done: Sequence[_Work]) -> tuple[list[str], list[str]]:
+        """The domains that asked us to slow down, and those that refuse in a spike."""
+        slow, braked = [], []
+        for work in done:
+            for one, result in zip(work.outgoing, work.results, strict=True):
+                kind = type(result)
+                if kind is Accepted and not self._watch:
+                    continue
+                domain = domain_of(one.address)
+                if kind is Deferred and domain and getattr(result, "reason", "") == "throttled":
+                    slow.append(domain)
+                elif kind in (Accepted, Refused) and domain and self._watch.note(domain, refused=kind is Refused):
+                    braked.append(domain)
+        return slow, braked
+
+    async def _adjust(self, connection: Driver, slow: Sequence[str], braked: Sequence[str]) -> None:
+        if slow:
+            await paced.slow_down(connection, self._channel.name, slow, "throttled")
+        for domain in sorted(set(braked)):
+            _log.warning("domain refuses in a spike, stopped for a while", channel=self._channel.name, domain=domain)
+            await paced.stop(connection, self._channel.name, domain, "refusals")
+
+    async def _renew_old(self) -> None:
+        """A slow receiver may take its ten minutes for each message: leases are renewed as long as it does."""
+        now = asyncio.get_running_loop().time()
+        in_hand = (*self._ready, *self._sending.values())
+        old = [one for one in in_hand if now - one.since >= self._lease.total_seconds() / 3]
+        if not old:
+            return
         try:
             async with self._database.transaction() as tx:
-                await outbox.renew(tx, [(one.id, one.attempt) for one in batch], self._lease)
+                await outbox.renew(await outbox.begin(tx), [one.batch_id for one in old], self._lease)
         except DatabaseAway:
-            _log.warning("database is away, lease not renewed", deliveries=len(batch))
+            _log.warning("database is away, leases not renewed", batches=len(old))
+        else:
+            for one in old:
+                one.since = now
 
-    async def _patiently(self, work: Callable[[Tx], Awaitable[T]], stop: asyncio.Event, *, insist: bool) -> T | None:
+    async def _patiently(
+        self, work: Callable[[Driver], Awaitable[T]], stop: asyncio.Event, *, insist: bool
+    ) -> T | None:
         """Do `work` in a transaction, again and again while the database is away; with `insist`, after `stop` too."""
         pause = 0.1
         while insist or not stop.is_set():
             try:
-                async with self._database.transaction() as tx:
-                    return await work(tx)
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await self._database.dedicate(**outbox.ALONG_INDEXES)
+                async with dedicated_transaction(self._connection):
+                    return await work(self._connection)
             except DatabaseAway as error:
                 _log.warning("database is away, waiting", seconds=pause, unrecorded=insist, reason=str(error))
+                await self._hang_up()
             await asyncio.sleep(pause)
             pause = min(pause * 2, 2.0)
         return None
 
-
-def _outcome(one: Outgoing, result: Result, now: datetime) -> Outcome:
-    chance = random.random()  # noqa: S311 (spreads retries)
-    return outcome(result, attempt=one.attempt, now=now, not_after=one.not_after, chance=chance)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()
+    async def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

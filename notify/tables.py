@@ -1,15 +1,18 @@
 """The tables notify owns, for building statements. The CHECKs that guard them stand in the migrations."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
     Computed,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
     Integer,
+    Interval,
     SmallInteger,
     Table,
     Text,
@@ -22,6 +25,9 @@ from sqlalchemy import (
 from foundation.database import metadata
 
 _NOW = text("now()")
+
+# Deliveries in a batch: what a lane works through in some milliseconds, and what it can leave in doubt.
+BATCH = 25
 
 
 def _id() -> Column[int]:
@@ -49,8 +55,11 @@ customers = Table(
     Column("time_zone", Text, nullable=False),
     _moment("created_at", now=True),
     _moment("updated_at", now=True),
+    Column("prefers", Text),
     Index("customers_number_key_index", "number_key"),
 )
+
+seeds = Table("seeds", metadata, Column("customer_id", ForeignKey(customers.c.id), primary_key=True))
 
 addresses = Table(
     "addresses",
@@ -92,6 +101,9 @@ dispatches = Table(
     Column("urgency", SmallInteger, nullable=False, server_default="1"),
     Column("not_after", DateTime(timezone=True), nullable=False),
     _moment("created_at", now=True),
+    Column("status", Text, nullable=False, server_default="running"),
+    Column("corrects_id", ForeignKey("dispatches.id")),
+    Column("fallback_after", Interval),
     UniqueConstraint("topic", "number"),
 )
 
@@ -124,21 +136,76 @@ deliveries = Table(
     Column("attempt", SmallInteger, nullable=False, server_default="0"),
     Column("doubtful", SmallInteger, nullable=False, server_default="0"),
     Column("overtaken", Boolean, nullable=False, server_default=false()),
-    _moment("next_at"),
-    _moment("lease_until"),
     Column("reply_code", SmallInteger),
     Column("reply", Text),
     _moment("created_at", now=True),
     _moment("final_at"),
+    Column("instead_of", BigInteger),
     UniqueConstraint("dispatch_id", "customer_id", "channel"),
+)
+
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("attempt", SmallInteger, primary_key=True, autoincrement=False),
+    _moment("at", now=True),
+    Column("reason", Text),
+    Column("reply_code", SmallInteger),
+    Column("reply", Text),
+)
+
+batches = Table(
+    "batches",
+    metadata,
+    _id(),
+    Column("dispatch_id", BigInteger, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("urgency", SmallInteger, nullable=False),
+    _moment("needed_at"),
+    Column("delivery_ids", ARRAY(BigInteger), nullable=False),
+    Column("domain", Text),
+    Column("waits", Text),
+    _moment("due_at"),
+    Column("behind", ARRAY(BigInteger)),
+    _moment("lease_until"),
+    Column("looked_for_fallback", Boolean, nullable=False, server_default=false()),
+    _moment("created_at", now=True),
     Index(
-        "deliveries_planned_index",
+        "batches_ready_index",
         "channel",
         "urgency",
         "needed_at",
         "id",
-        postgresql_where=text("state = 'planned'"),
+        postgresql_where=text("lease_until IS NULL AND waits IS NULL AND domain IS NULL"),
     ),
-    Index("deliveries_deferred_index", "next_at", postgresql_where=text("state = 'deferred'")),
-    Index("deliveries_sending_index", "customer_id", "channel", postgresql_where=text("state = 'sending'")),
+    Index(
+        "batches_domain_index",
+        "channel",
+        "domain",
+        "urgency",
+        "needed_at",
+        "id",
+        postgresql_where=text("domain IS NOT NULL"),
+    ),
+    Index("batches_lease_until_index", "lease_until", postgresql_where=text("lease_until IS NOT NULL")),
+    Index("batches_waits_index", "waits", "due_at", postgresql_where=text("waits IS NOT NULL")),
+    Index("batches_dispatch_id_index", "dispatch_id"),
+)
+
+paces = Table(
+    "paces",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("domain", Text, primary_key=True),
+    Column("rate", Double, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("ceiling_rate", Double),
+    Column("ceiling_concurrency", Integer),
+    Column("tokens", Double, nullable=False, server_default="1"),
+    _moment("counted_at", now=True),
+    _moment("throttled_at"),
+    _moment("eased_at", now=True),
+    _moment("stopped_until"),
+    Column("reason", Text),
 )

@@ -18,15 +18,13 @@ from foundation.database import Database, driver
 # Planned from figures of a moment ago, these would read whole tables to find that nothing is left.
 _ALONG_INDEXES = "SET LOCAL enable_seqscan = off"
 
-_MAIL_IS_OPEN = """
-EXISTS (SELECT FROM deliveries WHERE state = 'planned') OR EXISTS (SELECT FROM deliveries WHERE state = 'sending')
-    OR EXISTS (SELECT FROM deliveries WHERE state = 'deferred')
-"""
+# Whatever has not ended waits, or is under way, in a batch.
+_MAIL_IS_OPEN = "EXISTS (SELECT FROM batches)"
 _UNPLACED = "EXISTS (SELECT FROM contacts WHERE state = 'received')"
 
-# Any planned row tells how long people wait: the newest update supersedes what is left of the older ones.
+# Any batch tells how long people wait: the newest update supersedes what is left of the older ones.
 _NOW = f"""
-SELECT (SELECT extract(epoch FROM now() - created_at) FROM deliveries WHERE state = 'planned' LIMIT 1),
+SELECT (SELECT extract(epoch FROM now() - created_at) FROM batches LIMIT 1),
        {_MAIL_IS_OPEN},
        (SELECT count(*) FROM contacts WHERE state = 'received'),
        (SELECT count(*) FROM cases WHERE merged_into IS NULL)

@@ -12,8 +12,9 @@ from foundation.errors import Conflict, Invalid
 from notify import MessageText, customer_history, delivery_summary, enqueue, preview
 from notify.channels import Accepted, Deferred
 from notify.delivery import outcome
-from notify.outbox import Claimed, expire, promote, record_and_claim, renew, rescue
+from notify.outbox import Claimed, Done, begin, claim, record, renew
 from notify.tables import customers
+from notify.upkeep import expire, promote, rescue
 from tests.support.directory import a_customer
 from tests.support.people import people, publish
 
@@ -29,17 +30,47 @@ def _to(*numbers: str) -> Select[Any]:
 
 async def _claim(database: Database, count: int = 10) -> list[Claimed]:
     async with database.transaction() as tx:
-        return (await record_and_claim(tx, {}, "mail", count, LEASE))[1]
+        return (await claim(await begin(tx), "mail", count, LEASE))[1]
 
 
 async def _record(database: Database, batch: list[Claimed], result: Accepted | Deferred) -> dict[str, int]:
-    now = datetime.now(UTC)
-    done = {
-        (one.id, one.attempt): outcome(result, attempt=one.attempt, now=now, not_after=one.not_after, chance=0)
+    now, not_after = datetime.now(UTC), datetime.now(UTC) + timedelta(days=1)
+    done = [
+        Done(one.id, one.batch_id, outcome(result, attempt=one.attempt, now=now, not_after=not_after, chance=0))
         for one in batch
-    }
+    ]
     async with database.transaction() as tx:
-        return dict((await record_and_claim(tx, done, "mail", 0, LEASE))[0])
+        return dict(await record(await begin(tx), sorted({one.batch_id for one in batch}), done))
+
+
+async def _rescue(database: Database, lease: timedelta = OVER) -> int:
+    """Let every lease end, and have upkeep notice."""
+    await _execute(database, "UPDATE batches SET lease_until = now() - interval '1 s' WHERE lease_until IS NOT NULL")
+    async with database.transaction() as tx:
+        return await rescue(await begin(tx), 10, lease)
+
+
+async def _expire(database: Database) -> int:
+    async with database.transaction() as tx:
+        return await expire(await begin(tx), 10)
+
+
+async def _promote(database: Database) -> int:
+    async with database.transaction() as tx:
+        return await promote(await begin(tx), 10)
+
+
+async def _alone(database: Database) -> None:
+    """Put every waiting delivery into a batch of its own, for tests about single ones."""
+    await _execute(
+        database,
+        """
+        WITH gone AS (DELETE FROM batches WHERE lease_until IS NULL AND waits IS NULL RETURNING *)
+        INSERT INTO batches (dispatch_id, channel, urgency, needed_at, delivery_ids)
+        SELECT d.dispatch_id, d.channel, d.urgency, d.needed_at, ARRAY[d.id]
+          FROM gone, deliveries d WHERE d.id = ANY (gone.delivery_ids) AND d.final_at IS NULL ORDER BY d.id
+        """,
+    )
 
 
 async def _counts(database: Database, key: str) -> dict[str, int]:
@@ -139,13 +170,15 @@ async def test_the_most_urgent_and_then_the_soonest_are_claimed_first(database: 
     async with database.transaction() as tx:
         texts = [MessageText("mail", "en", "Go", "Go")]
         await enqueue(tx, key="now", topic="t2", number=1, messages=texts, audience=_to("C4"), urgency=0)
-    claimed = [one.customer_number for _ in range(4) for one in await _claim(database, 1)]
-    assert claimed == ["C4", "C1", "C2", "C3"]  # C4's other message waits until the urgent one is through
+    await _alone(database)
+    claimed = [one.customer_number for _ in range(5) for one in await _claim(database, 1)]
+    assert claimed == ["C4", "C1", "C2", "C3", "C4"]
 
 
 async def test_newer_news_overtakes_what_is_waiting_and_what_comes_back(database: Database) -> None:
     await people(database, 3)
     first = await publish(database, 1)
+    await _alone(database)
     (out,) = await _claim(database, 1)
     second = await publish(database, 2)
     assert await _counts(database, first) == {"sending": 1, "superseded": 2}
@@ -205,9 +238,7 @@ async def test_a_result_of_an_earlier_attempt_is_passed_over(database: Database)
     await people(database, 1)
     key = await publish(database)
     stale = await _claim(database)
-    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
-    async with database.transaction() as tx:
-        assert await rescue(tx, 10, OVER) == 1
+    assert await _rescue(database) == 1
     (again,) = await _claim(database)
     assert again.attempt == 2
     assert await _record(database, stale, Accepted(250)) == {}
@@ -219,9 +250,7 @@ async def test_a_dead_workers_message_is_sent_once_more_and_then_stays_unknown(d
     key = await publish(database)
     for _ in range(2):
         assert len(await _claim(database)) == 1
-        await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
-        async with database.transaction() as tx:
-            assert await rescue(tx, 10, OVER) == 1
+        assert await _rescue(database) == 1
     assert await _claim(database) == []
     assert await _counts(database, key) == {"unknown": 1}
     async with database.transaction() as tx:
@@ -233,13 +262,10 @@ async def test_what_may_have_been_sent_is_never_called_superseded_or_expired(dat
     await people(database, 2)
     first = await publish(database, 1)
     await _claim(database)
-    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
-    async with database.transaction() as tx:
-        await rescue(tx, 10, OVER)
+    await _rescue(database)
     await publish(database, 2, audience=_to("C1"))
     await _execute(database, "UPDATE dispatches SET not_after = now() WHERE number = 1")
-    async with database.transaction() as tx:
-        await expire(tx, 10)
+    await _expire(database)
     assert await _counts(database, first) == {"unknown": 2}
 
 
@@ -247,32 +273,28 @@ async def test_after_a_restart_of_the_server_workers_get_a_leases_time_to_record
     await people(database, 1)
     await publish(database)
     await _claim(database)
-    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
-    async with database.transaction() as tx:
-        assert await rescue(tx, 10, timedelta(days=365)) == 0  # as if the server had started within that lease
+    assert await _rescue(database, timedelta(days=365)) == 0  # as if the server had started within that lease
 
 
 async def test_a_renewed_lease_is_not_rescued(database: Database) -> None:
     await people(database, 1)
     await publish(database)
     (out,) = await _claim(database)
-    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
+    await _execute(database, "UPDATE batches SET lease_until = now() - interval '1 s'")
     async with database.transaction() as tx:
-        await renew(tx, [(out.id, out.attempt)], LEASE)
+        await renew(await begin(tx), [out.batch_id], LEASE)
     async with database.transaction() as tx:
-        assert await rescue(tx, 10, OVER) == 0
+        assert await rescue(await begin(tx), 10, OVER) == 0
 
 
 async def test_a_deferred_message_waits_for_its_pause_and_is_then_planned_again(database: Database) -> None:
     await people(database, 1)
     key = await publish(database)
     await _record(database, await _claim(database), Deferred("busy", 450, "later"))
-    async with database.transaction() as tx:
-        assert await promote(tx, 10) == 0
+    assert await _promote(database) == 0
     assert await _claim(database) == []
-    await _execute(database, "UPDATE deliveries SET next_at = now()")
-    async with database.transaction() as tx:
-        assert await promote(tx, 10) == 1
+    await _execute(database, "UPDATE batches SET due_at = now()")
+    assert await _promote(database) == 1
     assert await _record(database, await _claim(database), Accepted(250, "ok")) == {"accepted": 1}
     assert await _counts(database, key) == {"accepted": 1}
 
@@ -292,7 +314,7 @@ async def test_who_may_no_longer_be_reached_is_not_sent_what_was_planned(
     key = await publish(database)
     await _execute(database, f"UPDATE addresses SET {lost} WHERE value LIKE 'p2@%'")
     async with database.transaction() as tx:
-        states, claimed = await record_and_claim(tx, {}, "mail", 10, LEASE)
+        states, claimed = await claim(await begin(tx), "mail", 10, LEASE)
     assert {one.customer_number for one in claimed} == {"C1", "C3"}
     assert dict(states) == {"suppressed": 1}
     assert await _counts(database, key) == {"sending": 2, "suppressed": 1}
@@ -323,9 +345,7 @@ async def test_what_may_have_been_sent_is_never_called_suppressed(database: Data
     await people(database, 1)
     key = await publish(database)
     await _claim(database)
-    await _execute(database, "UPDATE deliveries SET lease_until = now() - interval '1 s'")
-    async with database.transaction() as tx:
-        await rescue(tx, 10, OVER)
+    await _rescue(database)
     await _execute(database, "UPDATE addresses SET consent = false")
     assert await _claim(database) == []
     assert await _counts(database, key) == {"unknown": 1}
@@ -335,6 +355,5 @@ async def test_what_has_lost_its_use_is_not_claimed_and_expires(database: Databa
     await people(database, 2)
     key = await publish(database, not_after=datetime.now(UTC) - timedelta(seconds=1))
     assert await _claim(database) == []
-    async with database.transaction() as tx:
-        assert await expire(tx, 10) == 2
+    assert await _expire(database) == 1  # one batch
     assert await _counts(database, key) == {"expired": 2}

@@ -83,7 +83,7 @@ async def test_what_was_deferred_is_sent_when_upkeep_says_so(database: Database)
         key = await publish(database)
         assert await _until(database, key, "planned", "sending") == {"deferred": 1}
         await _execute(database, "UPDATE addresses SET value = 'zoe@example.org'")
-        await _execute(database, "UPDATE deliveries SET next_at = now()")
+        await _execute(database, "UPDATE batches SET due_at = now()")
         await upkeep_step(database, lease=LEASE)
         assert await _until(database, key, "deferred", "planned", "sending") == {"accepted": 1}
         stop.set()

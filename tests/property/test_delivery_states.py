@@ -1,8 +1,15 @@
-"""Whatever happens in whatever order, each customer's delivery follows the rule book and ends; on real PostgreSQL."""
+"""Whatever happens in whatever order, each customer's delivery follows the rule book and ends; on real PostgreSQL.
+
+Publish, correct, pause, go on, release, call off, crash, lose an address: any interleaving. No older news after newer,
+corrections for exactly those who may have got the wrong one, and counts that add up at every step.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
@@ -17,14 +24,17 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from sqlalchemy import func, literal, select, text, true
+from sqlalchemy import Select, func, literal, select, text, true
 
-from foundation.database import Database, driver
-from notify import MessageText, delivery_summary, enqueue
+from foundation.database import Database, Tx, driver
+from foundation.errors import Conflict, NotFound
+from notify import MessageText, delivery_summary, enqueue, told_of
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
-from notify.delivery import FINAL, TRANSITIONS, Outcome, State, outcome
-from notify.outbox import Claimed, expire, promote, record_and_claim, rescue
-from notify.tables import addresses, customers, deliveries
+from notify.delivery import FINAL, STORED, TRANSITIONS, State, outcome
+from notify.outbox import Claimed, Done, begin, claim, record
+from notify.steering import cancel, pause, release, resume
+from notify.tables import addresses, customers, deliveries, dispatches
+from notify.upkeep import upkeep_step
 from tests.support.directory import a_customer
 
 T = TypeVar("T")
@@ -33,6 +43,10 @@ NO_LEASE = timedelta(0)
 CUSTOMERS = 4  # the last two cannot be reached
 ALL_USABLE = """UPDATE addresses SET consent = true, health = 'usable', suppressed_because = NULL
                  WHERE value LIKE 'c%'"""
+# What has not ended, and whether a worker has it.
+LIVE = """SELECT d.customer_id, p.number, EXISTS (SELECT FROM batches b
+                  WHERE d.id = ANY (b.delivery_ids) AND b.lease_until IS NOT NULL) AS out
+            FROM deliveries d JOIN dispatches p ON p.id = d.dispatch_id WHERE d.final_at IS NULL"""
 _results: st.SearchStrategy[Result] = st.sampled_from(
     [Accepted(250, "ok"), Deferred("busy", 450), Refused("no", 550), Unclear("lost"), Unsent()]
 )
@@ -44,7 +58,7 @@ class Deliveries(RuleBasedStateMachine):
     runner: asyncio.Runner
     database: Database
 
-    out = Bundle("claims that a worker holds")
+    out = Bundle("batches that a worker holds")
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,42 +76,58 @@ class Deliveries(RuleBasedStateMachine):
         # The first customer is in most of them: what can go wrong goes wrong between two updates to one person.
         people=st.sampled_from([{1}, {1, 2}, {2, 3}, {1, 2, 3, 4}]),
         urgency=st.integers(0, 1),
+        hold=st.booleans(),
     )
-    def publish(self, number: int, people: set[int], urgency: int) -> None:
-        planned = self._run(self._enqueue(number, people, urgency))
+    def publish(self, number: int, people: set[int], urgency: int, hold: bool = False) -> None:
+        planned = self._run(self._enqueue(number, _numbers(people), urgency=urgency, hold=hold))
         assert planned is (number not in self.audiences)
         self.audiences.setdefault(number, len(people))
 
-    @rule(target=out, count=st.integers(2, 4))
+    @rule(wrong=st.integers(1, 8))
+    def correct(self, wrong: int) -> None:
+        """The newest number corrects `wrong`, and goes to exactly those who have it or may have it."""
+        number = max(self.audiences) + 1
+        if wrong not in self.audiences or number > 12:
+            return
+        told = self._run(self._may_have(wrong))
+        self._run(self._enqueue(number, told_of(f"t:{wrong}"), corrects=f"t:{wrong}"))
+        assert self._run(self._planned_for(number)) == told
+        self.audiences[number] = len(told)
+        unsent = f"SELECT count(*) FROM ({LIVE}) d WHERE d.number = {wrong} AND NOT d.out"
+        assert self._run(self._count(unsent)) == 0, "wrong news still waits to be sent"
+
+    @rule(number=st.integers(1, 8), what=st.sampled_from([pause, resume, release, cancel]))
+    def steer(self, number: int, what: Callable[[Tx, str], Coroutine[Any, Any, None]]) -> None:
+        self._run(self._steer(number, what))
+
+    @rule(target=out, count=st.integers(1, 4))
     def claim(self, count: int) -> object:
-        return multiple(*self._run(self._turn({}, count)))
+        return multiple(*self._run(self._claim(count)))
 
-    @rule(target=out, batch=st.lists(consumes(out), max_size=4), results=st.lists(_results, min_size=4, max_size=4))
-    def record_and_claim_more(self, batch: list[Claimed], results: list[Result]) -> object:
-        return multiple(*self._run(self._turn(_outcomes(batch, results), 2)))
-
-    @rule(one=out, result=_results)
-    def record_and_have_the_answer_lost(self, one: Claimed, result: Result) -> None:
-        """The row stays in the bundle, so the same or another result may come again, late."""
-        before = self._run(self._attempt_and_state(one.id))
-        self._run(self._turn(_outcomes([one], [result]), 0))
-        if before != (one.attempt, "sending"):
-            assert self._run(self._attempt_and_state(one.id)) == before, "a result of an earlier attempt counted"
+    @rule(batch=consumes(out), results=st.lists(_results, min_size=4, max_size=4), lost=st.booleans())
+    def record(self, batch: list[Claimed], results: list[Result], lost: bool) -> None:
+        """With `lost`, the answer to the commit is lost and the same is recorded again, or comes much too late."""
+        done = _outcomes(batch, results)
+        self._run(self._record(batch, done))
+        if lost:
+            before = self._run(self._rows())
+            self._run(self._record(batch, done))
+            assert self._run(self._rows()) == before, "a result counted twice"
 
     @rule()
     def every_worker_dies(self) -> None:
-        self._run(self._sql("UPDATE deliveries SET lease_until = now() - interval '1 h' WHERE state = 'sending'"))
-        self._run(self._step(rescue, NO_LEASE))
+        self._run(self._sql("UPDATE batches SET lease_until = now() - interval '1 h' WHERE lease_until IS NOT NULL"))
+        self._run(self._upkeep())
 
     @rule()
     def pauses_end(self) -> None:
-        self._run(self._sql("UPDATE deliveries SET next_at = now() WHERE state = 'deferred'"))
-        self._run(self._step(promote))
+        self._run(self._sql("UPDATE batches SET due_at = now() WHERE waits = 'time'"))
+        self._run(self._upkeep())
 
     @rule(number=st.integers(1, 8))
     def a_message_loses_its_use(self, number: int) -> None:
         self._run(self._sql(f"UPDATE dispatches SET not_after = now() - interval '1 s' WHERE number = {number}"))
-        self._run(self._step(expire))
+        self._run(self._upkeep())
 
     @rule(
         address=st.sampled_from(["c1@example.org", "c2@example.org", "c2@example.net"]),
@@ -115,7 +145,8 @@ class Deliveries(RuleBasedStateMachine):
         rows = self._run(self._rows())
         for delivery_id, state, doubtful in rows:
             before, doubtful_before = self.seen.get(delivery_id, (state, 0))
-            # Two moves in one step: a row may be planned in it and then claimed.
+            assert state in STORED
+            # Two moves in one step: it may come back from a worker and end, or be claimed and end.
             assert (
                 state == before
                 or state in TRANSITIONS[before]
@@ -132,69 +163,112 @@ class Deliveries(RuleBasedStateMachine):
             assert sum(self._run(self._summary(number)).values()) == size
 
     @invariant()
+    def what_has_not_ended_is_in_exactly_one_batch(self) -> None:
+        """Nobody is forgotten, and nobody is in two hands."""
+        lost = """SELECT count(*) FROM deliveries d
+                   WHERE d.final_at IS NULL
+                     AND (SELECT count(*) FROM batches b WHERE d.id = ANY (b.delivery_ids)) <> 1"""
+        assert self._run(self._count(lost)) == 0
+
+    @invariant()
     def nobody_waits_for_old_news_or_gets_two_at_once(self) -> None:
-        older = """SELECT count(*)
-                     FROM deliveries o JOIN dispatches po ON po.id = o.dispatch_id
-                     JOIN deliveries n ON n.customer_id = o.customer_id
-                     JOIN dispatches pn ON pn.id = n.dispatch_id AND pn.number > po.number
-                    WHERE o.state IN ('planned', 'deferred') OR (o.state = 'sending' AND n.state = 'sending')"""
+        older = f"""SELECT count(*) FROM ({LIVE}) o JOIN ({LIVE}) n ON n.customer_id = o.customer_id
+                     WHERE n.number > o.number AND (o.out AND n.out OR NOT o.out)"""
         assert self._run(self._count(older)) == 0
 
     def teardown(self) -> None:
         """Whatever was left: upkeep and one worker bring every delivery to its end."""
+        for number in self.audiences:
+            for what in (release, resume):
+                self._run(self._steer(number, what))
         self.every_worker_dies()
         for _ in range(100):
             self.pauses_end()
-            batch = self._run(self._turn({}, 10))
-            if not batch and not self._run(self._count("SELECT count(*) FROM deliveries WHERE state = 'planned'")):
+            batches = self._run(self._claim(10))
+            if not batches and not self._run(self._count("SELECT count(*) FROM batches")):
                 break
-            self._run(self._turn(_outcomes(batch, [Accepted(250)] * len(batch)), 0))
+            for batch in batches:
+                self._run(self._record(batch, _outcomes(batch, [Accepted(250)] * len(batch))))
         assert self._run(self._count("SELECT count(*) FROM deliveries WHERE final_at IS NULL")) == 0
+        self.corrections_reached_those_who_got_it()
+
+    def corrections_reached_those_who_got_it(self) -> None:
+        """Once all has ended: nobody was sent a correction of what never reached them."""
+        needless = """SELECT count(*) FROM deliveries c JOIN dispatches p ON p.id = c.dispatch_id
+                       WHERE p.corrects_id IS NOT NULL AND c.state = 'accepted'
+                         AND NOT EXISTS (SELECT FROM deliveries w
+                                          WHERE w.dispatch_id = p.corrects_id AND w.customer_id = c.customer_id
+                                            AND w.state IN ('accepted', 'delivered', 'unknown'))"""
+        assert self._run(self._count(needless)) == 0
 
     async def _empty(self) -> None:
-        await self._sql("TRUNCATE deliveries, messages, dispatches RESTART IDENTITY")
+        await self._sql("TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts RESTART IDENTITY")
         await self._sql(ALL_USABLE)
 
     async def _sql(self, statement: str) -> None:
         async with self.database.transaction() as tx:
             await (await driver(tx)).execute(statement)
 
-    async def _enqueue(self, number: int, people: set[int], urgency: int) -> bool:
-        # Everybody is in it twice: an audience that is careless must not tell anybody twice.
-        twice = func.generate_series(1, 2).alias("twice")
-        audience = (
-            select(customers.c.id.label("customer_id"), literal(datetime.now(UTC)).label("needed_at"))
-            .select_from(customers.join(twice, true()))
-            .where(customers.c.number.in_([f"C{one}" for one in people]))
-        )
+    async def _enqueue(self, number: int, audience: Select[Any], **more: Any) -> bool:
         texts = [MessageText("mail", "en", "News", "There is news.")]
         async with self.database.transaction() as tx:
             return await enqueue(
-                tx, key=f"t:{number}", topic="t", number=number, messages=texts, audience=audience, urgency=urgency
+                tx, key=f"t:{number}", topic="t", number=number, messages=texts, audience=audience, **more
             )
 
-    async def _turn(self, done: dict[tuple[int, int], Outcome], count: int) -> list[Claimed]:
+    async def _may_have(self, number: int) -> set[int]:
         async with self.database.transaction() as tx:
-            _, claimed = await record_and_claim(tx, done, "mail", count, LEASE)
-            rows = await tx.execute(
-                text("SELECT d.id, p.number FROM deliveries d JOIN dispatches p ON p.id = dispatch_id")
+            found = await tx.execute(
+                text(
+                    "SELECT d.customer_id FROM deliveries d JOIN dispatches p ON p.id = d.dispatch_id "
+                    f"WHERE p.number = {number} AND (d.state IN ('accepted', 'delivered', 'unknown') OR EXISTS "
+                    "(SELECT FROM batches b WHERE d.id = ANY (b.delivery_ids) AND b.lease_until IS NOT NULL "
+                    "AND d.final_at IS NULL))"
+                )
             )
-            numbers: dict[int, int] = {row[0]: row[1] for row in rows}
+            return set(found.scalars())
+
+    async def _planned_for(self, number: int) -> set[int]:
+        async with self.database.transaction() as tx:
+            found = await tx.execute(
+                select(deliveries.c.customer_id)
+                .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+                .where(dispatches.c.number == number)
+            )
+            return set(found.scalars())
+
+    async def _steer(self, number: int, what: Callable[[Tx, str], Coroutine[Any, Any, None]]) -> None:
+        with suppress(NotFound, Conflict):
+            async with self.database.transaction() as tx:
+                await what(tx, f"t:{number}")
+
+    async def _claim(self, count: int) -> list[list[Claimed]]:
+        """One list of deliveries for each batch claimed."""
+        async with self.database.transaction() as tx:
+            _, claimed = await claim(await begin(tx), "mail", count, LEASE)
+            rows = await tx.execute(
+                text("SELECT d.id, p.number, p.status FROM deliveries d JOIN dispatches p ON p.id = dispatch_id")
+            )
+            dispatched: dict[int, tuple[int, str]] = {row[0]: (row[1], row[2]) for row in rows}
             usable = set(await tx.scalars(select(addresses.c.value).filter_by(consent=True, health="usable")))
         assert {one.address for one in claimed} <= usable
         for one in claimed:
-            newest = self.newest_claimed.get(one.customer_number, 0)
-            assert numbers[one.id] >= newest, "older news after newer"
-            self.newest_claimed[one.customer_number] = numbers[one.id]
-        return claimed
+            number, status = dispatched[one.id]
+            assert status == "running"
+            assert number >= self.newest_claimed.get(one.customer_number, 0), "older news after newer"
+            self.newest_claimed[one.customer_number] = number
+        return [list(members) for _, members in groupby(claimed, attrgetter("batch_id"))]
 
-    async def _step(self, step: Callable[..., Coroutine[Any, Any, int]], *more: timedelta) -> None:
+    async def _record(self, batch: list[Claimed], done: list[Done]) -> None:
         async with self.database.transaction() as tx:
-            await step(tx, 100, *more)
+            await record(await begin(tx), [batch[0].batch_id], done)
+
+    async def _upkeep(self) -> None:
+        await upkeep_step(self.database, lease=NO_LEASE)
 
     async def _rows(self) -> Sequence[tuple[int, State, int]]:
         async with self.database.transaction() as tx:
-            rows = await tx.execute(text("SELECT id, state, doubtful FROM deliveries"))
+            rows = await tx.execute(text("SELECT id, state, doubtful FROM deliveries ORDER BY id"))
             return [(row[0], row[1], row[2]) for row in rows]
 
     async def _summary(self, number: int) -> dict[str, int]:
@@ -207,21 +281,26 @@ class Deliveries(RuleBasedStateMachine):
             assert isinstance(count, int)
             return count
 
-    async def _attempt_and_state(self, delivery_id: int) -> tuple[int, str]:
-        async with self.database.transaction() as tx:
-            row = (await tx.execute(select(deliveries.c.attempt, deliveries.c.state).filter_by(id=delivery_id))).one()
-            return row[0], row[1]
-
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
 
-def _outcomes(batch: Sequence[Claimed], results: Sequence[Result]) -> dict[tuple[int, int], Outcome]:
-    now = datetime.now(UTC)
-    return {
-        (one.id, one.attempt): outcome(result, attempt=one.attempt, now=now, not_after=one.not_after, chance=0)
+def _numbers(people: set[int]) -> Select[Any]:
+    # Everybody is in it twice: an audience that is careless must not tell anybody twice.
+    twice = func.generate_series(1, 2).alias("twice")
+    return (
+        select(customers.c.id.label("customer_id"), literal(datetime.now(UTC)).label("needed_at"))
+        .select_from(customers.join(twice, true()))
+        .where(customers.c.number.in_([f"C{one}" for one in people]))
+    )
+
+
+def _outcomes(batch: Sequence[Claimed], results: Sequence[Result]) -> list[Done]:
+    now, not_after = datetime.now(UTC), datetime.now(UTC) + timedelta(days=1)
+    return [
+        Done(one.id, one.batch_id, outcome(result, attempt=one.attempt, now=now, not_after=not_after, chance=0))
         for one, result in zip(batch, results, strict=False)
-    }
+    ]
 
 
 async def _directory(database: Database) -> None:
