@@ -212,9 +212,9 @@ def _channels(texts: Sequence[MessageText]) -> list[tuple[ChannelName, list[str]
 def _with_seeds(audience: Audience) -> Audience:
     """`audience` and our own colleagues, these before everybody."""
     people = audience.subquery("concerned")
-    first = literal_column("timestamptz '-infinity'").label("needed_at")
+    first: ColumnElement[datetime] = literal_column("timestamptz '-infinity'")
     everybody = union_all(
-        select(people.c.customer_id, people.c.needed_at), select(seeds.c.customer_id, first)
+        select(people.c.customer_id, people.c.needed_at), select(seeds.c.customer_id, first.label("needed_at"))
     ).subquery("everybody")
     soonest = func.min(everybody.c.needed_at).label("needed_at")
     return select(everybody.c.customer_id, soonest).group_by(everybody.c.customer_id)

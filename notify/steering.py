@@ -6,7 +6,7 @@ Also who is told first (`seeds`) and which channel a customer prefers. Use cases
 from collections.abc import Sequence
 from typing import Literal
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Update, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foundation.database import Tx, driver
@@ -80,5 +80,5 @@ async def _set_status(tx: Tx, dispatch_id: int, status: str) -> None:
     await tx.execute(update(dispatches).where(dispatches.c.id == dispatch_id).values(status=status))
 
 
-def _waiting(dispatch_id: int, waits: str):  # type: ignore[no-untyped-def]
+def _waiting(dispatch_id: int, waits: str) -> Update:
     return update(batches).where(batches.c.dispatch_id == dispatch_id, batches.c.waits == waits)

@@ -40,7 +40,7 @@ def test_what_may_have_left_us_is_unknown_and_never_sent_again() -> None:
 
 
 def test_what_was_not_tried_is_planned_again_at_once() -> None:
-    assert _after(Unsent()) == Outcome("planned")
+    assert _after(Unsent()) == Outcome("planned", tried=False)
 
 
 def test_a_report_may_still_clear_up_what_was_unknown() -> None:
