@@ -55,6 +55,7 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
     cause_party: str | None = None
     component_status: ComponentStatus | None = None
     impact: Impact | None = None
+    corrects: str | None = None
 
     def draft(self) -> Draft:
         """What is to be said."""
@@ -63,6 +64,18 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
             language: UpdateText(**msgspec.structs.asdict(text)) for language, text in self.texts.items()
         }
         return Draft(**values)
+
+
+class PublishBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST updates/{id}/publish`; an empty body is all of it left out.
+
+    `urgent`: before all other news, and at night too. `hold`: stop after the first hundredth until it is released.
+    `not_after`: nobody has use for it later.
+    """
+
+    urgent: bool = False
+    hold: bool = False
+    not_after: Moment | None = None
 
 
 T = TypeVar("T", bound=msgspec.Struct)

@@ -45,7 +45,11 @@ class UpdateText:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An update as written. `component_status` and `impact` None leave them as they are (resolving restores)."""
+    """An update as written. `component_status` and `impact` None leave them as they are (resolving restores).
+
+    `corrects`: the id of a published update of the same incident that was wrong; then only those hear this one who may
+    have got that.
+    """
 
     phase: Phase
     texts: Mapping[str, UpdateText]
@@ -54,6 +58,7 @@ class Draft:
     cause_party: str | None = None
     component_status: ComponentStatus | None = None
     impact: Impact | None = None
+    corrects: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

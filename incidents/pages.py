@@ -1,6 +1,7 @@
 """The staff API of incidents, under /api/v1. It speaks HTTP, opens the transactions and knows no rules."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,10 +15,11 @@ import notify
 from foundation.actors import Actor
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
-from incidents.bodies import IncidentBody, IncidentChanges, UpdateBody, read_body
+from incidents.bodies import IncidentBody, IncidentChanges, PublishBody, UpdateBody, read_body
 from incidents.page_files import PageNotWritten
 from incidents.publishing import (
     Compose,
+    Telling,
     amend,
     approve,
     declare,
@@ -32,10 +34,19 @@ from incidents.status_page import StatusPage
 _log = structlog.get_logger()
 
 
-def routes(*, database: Database, page: StatusPage, compose: Compose, clock: Clock) -> list[BaseRoute]:
-    """Every route of incidents. `compose` writes the messages of an update (`Composer.messages`)."""
+# What can be done to the telling of an update while it is under way.
+STEERING = {"release": notify.release, "pause": notify.pause, "resume": notify.resume, "cancel": notify.cancel}
+
+
+def routes(
+    *, database: Database, page: StatusPage, compose: Compose, clock: Clock, telling: Telling | None = None
+) -> list[BaseRoute]:
+    """Every route of incidents. `compose` writes the messages of an update (`Composer.messages`).
+
+    `telling`: how updates are told when nothing else is said (quiet hours, and when texts stand in for mail).
+    """
     api = _Incidents(database, clock)
-    said = _Updates(database, page, compose, clock)
+    said = _Updates(database, page, compose, clock, telling or Telling())
     return [
         Route("/api/v1/incidents", api.declare, methods=["POST"]),
         Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
@@ -46,6 +57,7 @@ def routes(*, database: Database, page: StatusPage, compose: Compose, clock: Clo
         Route("/api/v1/updates/{id}/approve", said.approve, methods=["POST"]),
         Route("/api/v1/updates/{id}/publish", said.publish, methods=["POST"]),
         Route("/api/v1/updates/{id}/deliveries", said.deliveries, methods=["GET"]),
+        *(Route(f"/api/v1/updates/{{id}}/{act}", said.steer(act), methods=["POST"]) for act in STEERING),
         Route("/api/v1/customers/{number}/history", _history(database), methods=["GET"]),
     ]
 
@@ -77,7 +89,8 @@ class _Incidents:
 
 
 class _Updates:
-    def __init__(self, database: Database, page: StatusPage, compose: Compose, clock: Clock) -> None:
+    def __init__(self, database: Database, page: StatusPage, compose: Compose, clock: Clock, telling: Telling) -> None:
+        self._telling = telling
         self._database = database
         self._page = page
         self._compose = compose
@@ -111,8 +124,10 @@ class _Updates:
     @requires("staff")
     async def publish(self, request: Request) -> Response:
         update_id = request.path_params["id"]
+        wish = read_body(await request.body() or b"{}", PublishBody)
+        telling = replace(self._telling, urgent=wish.urgent, hold=wish.hold, not_after=wish.not_after)
         async with self._database.transaction() as tx:
-            said = await publish(tx, _actor(request), update_id, self._compose, now=self._clock())
+            said = await publish(tx, _actor(request), update_id, self._compose, now=self._clock(), telling=telling)
             planned = await notify.delivery_summary(tx, dispatch_key(update_id))
         # Committed: from here on nothing may undo it. What fails to be drawn now the worker's loop draws.
         visible = await self._draw()
@@ -124,8 +139,22 @@ class _Updates:
     async def deliveries(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
             found = await find_update(tx, request.path_params["id"])
-            counts = await notify.delivery_summary(tx, dispatch_key(found.id))
-        return _json({"update_id": found.id, "total": sum(counts.values()), "states": counts})
+            progress = await notify.delivery_progress(tx, dispatch_key(found.id))
+        return _json({"update_id": found.id, **msgspec.to_builtins(progress)})
+
+    def steer(self, act: str) -> Callable[..., Any]:
+        """The handler of one of `STEERING`; it answers how the telling stands then."""
+
+        @requires("staff")
+        async def steer(request: Request) -> Response:
+            async with self._database.transaction() as tx:
+                found = await find_update(tx, request.path_params["id"])
+                await STEERING[act](tx, dispatch_key(found.id))
+                progress = await notify.delivery_progress(tx, dispatch_key(found.id))
+            _log.info("telling steered", update=found.id, act=act, actor=str(_actor(request)))
+            return _json({"update_id": found.id, **msgspec.to_builtins(progress)})
+
+        return steer
 
     async def _draw(self) -> bool:
         try:

@@ -8,7 +8,7 @@ import secrets
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -51,6 +51,27 @@ class Published:
 
     update: Update
     newly: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How an update is told. `urgent`: before other news, and in quiet hours too. `hold`: see `notify.enqueue`."""
+
+    urgent: bool = False
+    hold: bool = False
+    not_after: datetime | None = None
+    quiet: notify.QuietHours | None = None
+    fallback_after: timedelta | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What of it `notify.enqueue` wants to know."""
+        return {
+            "urgency": 0 if self.urgent else 1,
+            "hold": self.hold,
+            "not_after": self.not_after,
+            "quiet": self.quiet,
+            "fallback_after": self.fallback_after,
+        }
 
 
 async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime) -> Incident:
@@ -136,6 +157,7 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
             component_status=draft.component_status,
             impact=draft.impact,
             next_update_at=draft.next_update_at,
+            corrects_id=None if draft.corrects is None else await _corrected(tx, incident.id, draft.corrects),
             created_by=str(actor),
             created_at=now,
         )
@@ -159,10 +181,13 @@ async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Upd
     return await find_update(tx, update_id)
 
 
-async def publish(tx: Tx, actor: Actor, update_id: str, compose: Compose, *, now: datetime) -> Published:
+async def publish(
+    tx: Tx, actor: Actor, update_id: str, compose: Compose, *, now: datetime, telling: Telling | None = None
+) -> Published:
     """Say it: number the update, move the incident, restate its components and plan every delivery.
 
-    `compose` writes the messages (`messages.Composer.messages`). Publishing again answers the same and plans nothing.
+    A correction goes to those who may have got what it corrects, anything else to everyone concerned. `compose` writes
+    the messages (`messages.Composer.messages`). Publishing again answers the same and plans nothing.
     Raises Conflict when the update is not approved, its promise has lapsed, or the incident was resolved meanwhile.
     """
     # The incident's row is the lock: of two updates published at once the second waits, and gets the higher number.
@@ -183,9 +208,17 @@ async def publish(tx: Tx, actor: Actor, update_id: str, compose: Compose, *, now
         topic=f"incident:{incident.id}",
         number=said.number,
         messages=compose(moved, said, party),
-        audience=audience_of(incident.id, now),
+        **_addressees(said, incident.id, now),
+        **(telling or Telling()).options(),
     )
     return Published(said, newly=True)
+
+
+def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]:
+    if said.corrects is None:
+        return {"audience": audience_of(incident_id, now)}
+    wrong = dispatch_key(said.corrects)
+    return {"audience": notify.told_of(wrong), "corrects": wrong}
 
 
 def dispatch_key(update_id: str) -> str:
@@ -222,6 +255,16 @@ async def _move(tx: Tx, incident: Incident, found: Update, now: datetime) -> Non
     if found.phase == "resolved" and incident.resolved_at is None:
         values["resolved_at"] = now
     await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+
+
+async def _corrected(tx: Tx, incident_id: str, update_id: str) -> str:
+    """The id of the update to be corrected, if it can be."""
+    query = select(updates.c.state).where(updates.c.id == update_id, updates.c.incident_id == incident_id)
+    if (await tx.execute(query)).scalar_one_or_none() != "published":
+        raise Invalid(
+            "There is nothing to correct.", [Fault("corrects", "Name a published update of this incident by its id.")]
+        )
+    return update_id
 
 
 async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:

@@ -53,6 +53,7 @@ class Update:
     approved_at: datetime | None
     published_by: str | None
     published_at: datetime | None
+    corrects: str | None = None
 
 
 async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Incident:
@@ -148,6 +149,7 @@ def read_update(row: Row[Any]) -> Update:
 
 def _updates() -> Select[Any]:
     return select(
-        *(updates.c[name] for name in Update.__slots__ if name != "cause_party"),
+        *(updates.c[name] for name in Update.__slots__ if name not in ("cause_party", "corrects")),
         updates.c.cause_party_key.label("cause_party"),
+        updates.c.corrects_id.label("corrects"),
     )

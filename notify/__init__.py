@@ -8,6 +8,7 @@ from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
 from notify.planning import QuietHours, Reach, enqueue, preview, told_of
+from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
 from notify.steering import cancel, pause, prefer, release, resume, set_seeds
 from notify.tables import exposures
@@ -19,11 +20,13 @@ __all__ = [
     "Clue",
     "ClueKind",
     "MessageText",
+    "Progress",
     "QuietHours",
     "Reach",
     "Told",
     "cancel",
     "customer_history",
+    "delivery_progress",
     "delivery_summary",
     "enqueue",
     "escape_slots",

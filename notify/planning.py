@@ -357,13 +357,9 @@ def _due(channel: ColumnElement[str], quiet: QuietHours) -> ColumnElement[dateti
     start, end = literal(quiet.start, _TIME), literal(quiet.end, _TIME)
     over_midnight = quiet.start > quiet.end
     is_quiet = or_(clock >= start, clock < end) if over_midnight else and_(clock >= start, clock < end)
-    day = func.date_trunc("day", local)
+    day, until = func.date_trunc("day", local), timedelta(hours=quiet.end.hour, minutes=quiet.end.minute)
     late = clock >= start if over_midnight else literal(False)
-    ends = (
-        day
-        + cast(quiet.end.isoformat(), _INTERVAL)
-        + case((late, text("interval '1 day'")), else_=text("interval '0'"))
-    )
+    ends = day + literal(until, _INTERVAL) + case((late, text("interval '1 day'")), else_=text("interval '0'"))
     return case((and_(channel.in_(quiet.channels), is_quiet), func.timezone(customers.c.time_zone, ends)))
 
 

@@ -17,6 +17,7 @@ async def a_customer(
     *mails: str,
     name: str = "",
     language: str = "en",
+    time_zone: str = "Etc/UTC",
     phones: Sequence[str] = (),
     exposures: Sequence[Exposure] = (),
     consent: bool = True,
@@ -29,12 +30,12 @@ async def a_customer(
     name = name or f"Person {number}"
     connection = await driver(tx)
     customer: int = await connection.fetchval(
-        "INSERT INTO customers (number, name, name_key, language, time_zone) "
-        "VALUES ($1, $2, $3, $4, 'Etc/UTC') RETURNING id",
+        "INSERT INTO customers (number, name, name_key, language, time_zone) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         number,
         name,
         fold_name(name),
         language,
+        time_zone,
     )
     addresses = [("mail", mail) for mail in mails] + [("sms", phone) for phone in phones]
     health = "suppressed" if suppressed else "usable"
