@@ -140,8 +140,8 @@ STATEMENTS = [
     """,
     # Two writes in the life of a row, the second in place: nothing for vacuum to hurry after.
     """
-    ALTER TABLE deliveries SET (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.2,
-        autovacuum_analyze_scale_factor = 0.2, autovacuum_vacuum_cost_delay = 1)
+    ALTER TABLE deliveries SET (fillfactor = 40, autovacuum_vacuum_scale_factor = 0.5,
+        autovacuum_analyze_scale_factor = 0.5, autovacuum_vacuum_cost_delay = 1)
     """,
     # LEFT JOIN, though a row is always there: PostgreSQL leaves such a join out when its columns are not asked for.
     """
