@@ -11,9 +11,21 @@ from foundation.database import Driver
 # Batches are the locks: a claim passes over those held here, and a result that comes meanwhile waits, in the order of
 # id on both sides, so that nobody holds what the other waits for.
 _LOCK = """
-SELECT count(*) FROM (
-    SELECT FROM batches WHERE dispatch_id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE) locked
+SELECT count(*), sum(id) FROM (
+    SELECT id FROM batches WHERE dispatch_id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE) locked
 """
+
+
+async def _lock(connection: Driver, dispatch_ids: Sequence[int]) -> None:
+    """Hold every batch of these dispatches until the transaction ends.
+
+    Whoever held one before us may have replaced it by new ones when we get it, and those are not in our statement's
+    view. New batches come out of held ones only, so when two looks see the same, nobody can make any more.
+    """
+    seen, held = None, await connection.fetchrow(_LOCK, list(dispatch_ids))
+    while held != seen:
+        seen, held = held, await connection.fetchrow(_LOCK, list(dispatch_ids))
+
 
 # `away`: leased, so it may have left already; it is only marked, and its result decides. The rest ends here.
 _OVERTAKE = """
@@ -57,7 +69,7 @@ async def overtake(connection: Driver, older: Sequence[int], newer: Sequence[int
     Returns, per customer, the older deliveries that are out with a worker now: the newer must wait for them. Holds
     the older batches until the transaction ends.
     """
-    await connection.execute(_LOCK, older)
+    await _lock(connection, older)
     rows = await connection.fetch(_OVERTAKE, older, newer)
     await connection.execute(_SWEEP, older)
     return {row[0]: list(row[1]) for row in rows}
@@ -80,7 +92,7 @@ UPDATE deliveries d
 
 async def withdraw(connection: Driver, dispatch_id: int, state: str = "superseded", reason: str = "withdrawn") -> None:
     """End all that is unsent of a dispatch. What is out with a worker is marked: it is not tried again."""
-    await connection.execute(_LOCK, [dispatch_id])
+    await _lock(connection, [dispatch_id])
     await connection.execute(_WITHDRAW, dispatch_id, state, reason)
     await connection.execute(_SWEEP, [dispatch_id])
 

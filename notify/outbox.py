@@ -92,7 +92,7 @@ RETURNING b.id, b.delivery_ids
 # The order of the ids is that of planning: the soonest need first.
 _READ = """
 SELECT d.id, u.batch_id, d.attempt + 1, d.message_id, a.value, c.name, c.number,
-       a.consent AND a.health = 'usable'
+       a.consent AND a.health = 'usable' AND d.instead_of IS NULL
   FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u (id, batch_id, place)
   JOIN deliveries d ON d.id = u.id
   JOIN addresses a ON a.id = d.address_id
@@ -140,11 +140,25 @@ async def _sendable(
     lost = [row[0] for row in rows if not row[7]]
     if not lost:
         return [Claimed(*row[:7]) for row in rows]
-    found = await connection.fetch(_REACH_OTHERWISE, lost)
+    late = await connection.fetch(_TOO_LATE_A_TEXT, lost)
+    states.update(row[1] for row in late)
+    ended = {row[0] for row in late}
+    found = await connection.fetch(_REACH_OTHERWISE, [one for one in lost if one not in ended])
     states.update(row[1] for row in found if row[2] is None)
     moved = {row[0]: row[2] for row in found if row[2] is not None}
     return [Claimed(*row[:7])._replace(address=moved.get(row[0], row[4])) for row in rows if row[7] or row[0] in moved]
 
+
+# A text in place of mail was planned without holding off publications, so newer news may have been planned meanwhile.
+_TOO_LATE_A_TEXT = """
+UPDATE deliveries d
+   SET state = CASE WHEN d.doubtful > 0 THEN 'unknown' ELSE 'superseded' END, reason = 'overtaken', final_at = now()
+  FROM dispatches p
+ WHERE d.id = ANY ($1::bigint[]) AND d.instead_of IS NOT NULL AND p.id = d.dispatch_id
+   AND EXISTS (SELECT FROM dispatches n JOIN deliveries nd ON nd.dispatch_id = n.id
+                WHERE n.topic = p.topic AND n.number > p.number AND nd.customer_id = d.customer_id)
+RETURNING d.id, d.state
+"""
 
 # An address may have been suppressed, or its consent withdrawn, since planning. Then another of the customer's serves,
 # if there is one; else the row ends here, unsent.
@@ -158,7 +172,7 @@ UPDATE deliveries d
   LEFT JOIN LATERAL (
         SELECT o.id, o.value FROM addresses o
          WHERE o.customer_id = a.customer_id AND o.channel = a.channel AND o.consent AND o.health = 'usable'
-         ORDER BY o.id LIMIT 1) b ON true
+         ORDER BY o.id = a.id DESC, o.id LIMIT 1) b ON true
  WHERE d.id = ANY ($1::bigint[]) AND a.id = d.address_id
 RETURNING d.id, d.state, b.value
 """
