@@ -11,6 +11,9 @@ from zoneinfo import ZoneInfo
 from email_validator import EmailNotValidError, validate_email
 
 from notify.channels.relays import relay_from
+from notify.dkim import DkimKey, dkim_keys
+from notify.mail import LONGEST_LOCAL_PART
+from notify.messages import is_plain_url, is_sendable
 
 T = TypeVar("T")
 _PREFIX = "STORMDESK_"
@@ -44,6 +47,7 @@ class Settings:
     page_name: str
     page_time_zone: str
     mail_from: str
+    dkim: tuple[DkimKey, ...]
     secret_keys: tuple[bytes, ...]
     bind: Bind
     ops_bind: Bind | None
@@ -73,6 +77,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         page_name=reader.get("PAGE_NAME", str, "Stormdesk"),
         page_time_zone=reader.get("TIME_ZONE", _time_zone, "Etc/UTC"),
         mail_from=reader.get("MAIL_FROM", _mail_address, "updates@stormdesk.example"),
+        dkim=reader.get("DKIM", dkim_keys, None) or (),
         secret_keys=reader.get("SECRET_KEY", _secret_keys, "" if secret_required else secrets.token_hex(32)),
         bind=reader.get("BIND", _bind, "127.0.0.1:8080"),
         ops_bind=reader.get("OPS_BIND", _bind, None),
@@ -131,14 +136,22 @@ def _web_url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be the address people open, such as https://status.example.com")
+    if not is_plain_url(text):  # it goes into headers of mail
+        raise ValueError("must be written in plain letters and digits (a name with others as xn--…)")
     return text.rstrip("/")
 
 
 def _mail_address(text: str) -> str:
     try:
-        return validate_email(text, check_deliverability=False, test_environment=True).normalized
+        address = validate_email(text, check_deliverability=False, test_environment=True).ascii_email
     except EmailNotValidError as error:
         raise ValueError(f"must be a mail address ({error})") from None
+    if address is None or not is_sendable(address):
+        raise ValueError("must be a mail address of plain letters, digits and dots")
+    if address.index("@") > LONGEST_LOCAL_PART:
+        # What names the message in the addresses for answers and bounces needs the rest of the 64.
+        raise ValueError(f"must have at most {LONGEST_LOCAL_PART} characters before the @")
+    return address
 
 
 def _time_zone(text: str) -> str:

@@ -17,7 +17,7 @@ from foundation.database import Database
 from incidents import StatusPage
 from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
-from notify.messages import MailFactory
+from notify.mail import MailFactory
 from notify.sender import Sender
 from notify.upkeep import upkeep_step
 
@@ -64,7 +64,13 @@ async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *
 def mail_sender(parts: Parts) -> Sender:
     """The sender of this process, to the relays of the settings."""
     settings = parts.settings
-    factory = MailFactory(settings.mail_from, parts.tokens, sender_name=settings.page_name)
+    factory = MailFactory(
+        settings.mail_from,
+        parts.tokens,
+        sender_name=settings.page_name,
+        public_url=settings.public_url,
+        dkim=settings.dkim,
+    )
     channel = MailChannel(settings.smtp_urls, factory, greeting_name=settings.mail_from.rpartition("@")[2])
     return Sender(
         parts.database, channel, connections=settings.sender_connections, depth=settings.sender_depth, lease=LEASE

@@ -36,6 +36,7 @@ class Composer:
             zone=self.time_zone,
             status_url=f"{self.public_url}/incidents/{incident.id}?lang={language}",
             claim_url=f"{self.public_url}/claim?incident={incident.id}&lang={language}",
+            check_url=f"{self.public_url}/check?lang={language}&code={{check_code}}",
         )
         return MessageText(channel="mail", language=language, subject=f"{self.page_name}: {text.title}", body=body)
 

@@ -17,7 +17,8 @@ from notify.channels import Lane, Outgoing, Refused, Result, Unclear, Unsent
 from notify.channels.pipelining import PipelinedConnection
 from notify.channels.relays import Relay, Relays
 from notify.channels.replies import Envelope, Reply, Timeouts, after_body, before_body, lost_before_body
-from notify.messages import MailFactory, MailTemplate, is_sendable, mail_date
+from notify.mail import MailFactory, MailTemplate, mail_date
+from notify.messages import is_sendable
 
 _log = structlog.get_logger()
 

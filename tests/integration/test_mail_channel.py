@@ -20,7 +20,8 @@ from foundation.tokens import Tokens
 from notify.channels import Accepted, Deferred, Outgoing, Refused, Result, Unclear, Unsent
 from notify.channels.email import Limits, MailChannel
 from notify.channels.replies import Timeouts
-from notify.messages import MailFactory, Message
+from notify.mail import MailFactory
+from notify.messages import Message
 from tests.support.relays import MoodyRelay, needs_smtp_sink, smtp_sink
 
 MESSAGE = Message(1, "incident:ab12", "en", "News", "Dear {name},\n.\n..\nthere is news.\n")

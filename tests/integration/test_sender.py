@@ -11,7 +11,7 @@ from foundation.tokens import Tokens
 from notify import customer_history, delivery_summary
 from notify.channels.email import MailChannel
 from notify.channels.replies import Timeouts
-from notify.messages import MailFactory
+from notify.mail import MailFactory
 from notify.sender import Sender
 from notify.upkeep import upkeep_step
 from tests.support.people import people, publish

@@ -1,6 +1,7 @@
 """Whatever staff or an import write arrives as text: in HTML, in the Statuspage API and in a message."""
 
 import json
+import re
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -114,6 +115,6 @@ def test_only_our_own_slots_are_filled_in_a_message(title: str, body: str, name:
     for message in COMPOSER.messages(incident, update, name):
         assert isinstance(message, MessageText)
         assert "\n" not in message.subject
-        filled = message.body.replace("{{", "\0").replace("}}", "\1")
-        assert filled.count("{") == filled.count("{name}") == 1
-        assert draft.texts[message.language].body in filled.replace("\0", "{").replace("\1", "}")
+        ours = ["name", "heading", "heading", "footer", "check_code", "check_code", "leave_url"]
+        assert [slot for slot in re.findall(r"\{\{|\}\}|\{([a-z_]+)\}|[{}]", message.body) if slot] == ours
+        assert draft.texts[message.language].body in message.body.replace("{{", "{").replace("}}", "}")

@@ -12,7 +12,7 @@ from app.loops import keep, run, stop_on_signals
 from foundation.database import Database
 from foundation.tokens import Tokens
 from notify.channels.email import MailChannel
-from notify.messages import MailFactory
+from notify.mail import MailFactory
 from notify.sender import Sender
 from notify.upkeep import upkeep_step
 

@@ -28,6 +28,7 @@ def test_every_fault_is_reported_at_once_by_name() -> None:
         "STORMDESK_SENDER_DEPTH": "0",
         "STORMDESK_TIME_ZONE": "Mars/Olympus",
         "STORMDESK_MAIL_FROM": "nobody",
+        "STORMDESK_DKIM": "selector:example.com",
         "STORMDESK_SECRET_KEY": "short",
     }
     with pytest.raises(SettingsError) as refused:
@@ -38,6 +39,7 @@ def test_every_fault_is_reported_at_once_by_name() -> None:
         "STORMDESK_PUBLIC_URL",
         "STORMDESK_TIME_ZONE",
         "STORMDESK_MAIL_FROM",
+        "STORMDESK_DKIM",
         "STORMDESK_SECRET_KEY",
         "STORMDESK_BIND",
         "STORMDESK_SENDER_DEPTH",
@@ -99,3 +101,13 @@ def test_a_relay_nobody_can_reach_is_reported_without_its_password(url: str) -> 
 def test_an_address_is_written_as_it_is_read() -> None:
     for text in ("127.0.0.1:8080", "[::1]:8080", "localhost:80"):
         assert str(read_settings({**SECRET, "STORMDESK_BIND": text}).bind) == text
+
+
+def test_a_sender_address_leaves_room_for_what_names_each_message() -> None:
+    with pytest.raises(SettingsError, match="at most 19 characters before the @"):
+        read_settings({**SECRET, "STORMDESK_MAIL_FROM": "news-about-disruptions@example.com"})
+
+
+def test_the_public_address_can_stand_in_a_mail() -> None:
+    with pytest.raises(SettingsError, match="STORMDESK_PUBLIC_URL: must be written in plain letters"):
+        read_settings({**SECRET, "STORMDESK_PUBLIC_URL": "https://störung.example"})

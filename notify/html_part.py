@@ -1,0 +1,115 @@
+"""The HTML part of a mail, made from the same lines as its text. Pure.
+
+It loads nothing and watches nobody: no image, no font, no tracking. One column that fits any width, in the reader's own
+font, light or dark as the reader has it; a reader whose program drops the style sheet gets plain headings and
+paragraphs, which read just as well.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from notify.markup import FOOTER, HEADING, Line, Part, Slot
+
+# Written from right to left (the languages of CLDR in Arabic, Hebrew, Thaana, Syriac and N'Ko script).
+_RIGHT_TO_LEFT = frozenset(
+    ("ar", "arc", "ckb", "dv", "fa", "he", "ks", "nqo", "prs", "ps", "sd", "syr", "ug", "ur", "yi")
+)
+_LINK = re.compile(r"https?://[^\s<>\"]+")
+# What ends a sentence around an address rather than the address.
+_NOT_OF_LINK = re.compile(r"[.,;:!?'\")\]]+$")
+
+_STYLE = """\
+:root{color-scheme:light dark}
+body{margin:0;padding:0}
+.mail{max-width:36rem;margin:0 auto;padding:1.25rem;color:#17202e;overflow-wrap:anywhere;
+font:1rem/1.55 system-ui,-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif}
+h1{font-size:1.375rem;line-height:1.3;margin:1rem 0}
+h2{font-size:1.0625rem;line-height:1.3;margin:1.5rem 0 .25rem}
+p{margin:0 0 1rem}
+h2+p{margin-top:0}
+a{color:#1b57c2}
+.foot{margin-top:1.75rem;padding-top:1rem;border-top:1px solid #dbe1ea;font-size:.875rem;color:#55617a}
+@media (prefers-color-scheme:dark){
+body{background:#171e29}
+.mail{color:#e8ecf3}
+a{color:#8db8ff}
+.foot{border-color:#2b3545;color:#a9b4c6}
+}
+"""
+
+
+def direction(language: str) -> str:
+    """`ltr` or `rtl`: the way `language` (a tag such as nl or he-IL) is written."""
+    return "rtl" if language.lower().partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
+
+
+def html_parts(lines: Sequence[Line], *, title: str, language: str) -> Iterator[Part]:
+    """The whole document: markup and slots in turn. A slot's value has to be escaped by whoever fills it.
+
+    `{leave_url}` becomes a link; every other slot stands where text stands, never within a tag. `language`: letters,
+    digits and hyphens only.
+    """
+    facing = direction(language)
+    yield (
+        f'<!doctype html>\n<html lang="{language}" dir="{facing}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{_STYLE}</style>\n</head>\n<body>\n"
+        # Again on an element of our own: many programs show the body's content in a page of theirs.
+        f'<div class="mail" lang="{language}" dir="{facing}">\n'
+    )
+    foot = False
+    headings = 0
+    for block in _blocks(lines):
+        if block[0].mark == FOOTER:
+            if not foot:
+                yield '<div class="foot">\n'
+            foot = True
+            continue
+        level = "p"
+        if block[0].mark == HEADING:
+            headings += 1
+            level = "h1" if headings == 1 else "h2"
+        yield f"<{level}>"
+        for number, line in enumerate(block):
+            if number:
+                yield "<br>\n"
+            yield from _inline(line.parts)
+        yield f"</{level}>\n"
+    yield ("</div>\n" if foot else "") + "</div>\n</body>\n</html>\n"
+
+
+def _blocks(lines: Sequence[Line]) -> Iterator[list[Line]]:
+    """Headings and footer marks by themselves, and the lines between empty ones together."""
+    block: list[Line] = []
+    for line in lines:
+        if block and (not line or line.mark):
+            yield block
+            block = []
+        if line.mark:
+            yield [line]
+        elif line:
+            block.append(line)
+    if block:
+        yield block
+
+
+def _inline(parts: Sequence[Part]) -> Iterator[Part]:
+    for place, part in enumerate(parts):
+        if isinstance(part, Slot):
+            yield from ('<a href="', part, '">', part, "</a>") if part.name == "leave_url" else (part,)
+        else:
+            # An address that runs into a slot would be a link to somewhere else.
+            yield _linked(part, open_end=place + 1 < len(parts))
+
+
+def _linked(text: str, *, open_end: bool) -> str:
+    html, position = "", 0
+    for match in _LINK.finditer(text):
+        if open_end and match.end() == len(text):
+            break
+        address = _NOT_OF_LINK.sub("", match[0])
+        html += f'{escape(text[position : match.start()])}<a href="{escape(address)}">{escape(address)}</a>'
+        position = match.start() + len(address)
+    return html + escape(text[position:])
