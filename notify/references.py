@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from foundation.tokens import Names, Tokens
+from foundation.tokens import Namer, Tokens
 
 REFERENCE_LENGTH = 16 + 1 + 24  # at most
 
@@ -36,8 +36,8 @@ class References:
     """Makes references and leave tokens; prepared once, since one of each is made for every mail."""
 
     def __init__(self, tokens: Tokens) -> None:
-        self._deliveries = tokens.names("delivery")
-        self._leaving = tokens.names("leave")
+        self._deliveries = tokens.namer("delivery")
+        self._leaving = tokens.namer("leave")
 
     def reference(self, delivery_id: int) -> str:
         """At most `REFERENCE_LENGTH` characters 0-9a-f and one dash: fit for an address, an ENVID and a Message-ID."""
@@ -61,19 +61,19 @@ def read_reference(tokens: Tokens, text: str) -> int | None:
     `text` is a return path, a Reply-To address, an ENVID, a Message-ID or any header that holds one, in whatever
     wrapping and case it came back. The first reference that one of our keys vouches for counts.
     """
-    return _first_known(tokens.names("delivery"), _REFERENCE.finditer(text[:_LONGEST_TEXT].lower()))
+    return _first_known(tokens.namer("delivery"), _REFERENCE.finditer(text[:_LONGEST_TEXT].lower()))
 
 
 def read_leave_token(tokens: Tokens, token: str) -> int | None:
     """The delivery whose news the holder of `token` may stop; None when we did not make it."""
     match = _LEAVE_TOKEN.fullmatch(token)
-    return _first_known(tokens.names("leave"), iter([match] if match else []))
+    return _first_known(tokens.namer("leave"), iter([match] if match else []))
 
 
 def check_code(tokens: Tokens, message_id: int) -> str:
     """The code of a message, as it is shown: `C7KQ-F3MX`."""
     id_ = _in_symbols(message_id)
-    code = id_ + _code_tag(tokens.names("check").name(id_))
+    code = id_ + _code_tag(tokens.namer("check").name(id_))
     return "-".join(code[place : place + 4] for place in range(0, len(code), 4))
 
 
@@ -84,11 +84,11 @@ def read_check_code(tokens: Tokens, typed: str) -> int | None:
     if not id_ or len(code) > _LONGEST_CODE or id_[0] == "0" or set(code) - set(_SYMBOLS):
         return None
     message_id = int(id_.translate(_AS_DIGITS), 32)
-    known = message_id <= _LARGEST_ID and any(tag == _code_tag(name) for name in tokens.names("check").under_all(id_))
+    known = message_id <= _LARGEST_ID and any(tag == _code_tag(name) for name in tokens.namer("check").under_all(id_))
     return message_id if known else None
 
 
-def _first_known(names: Names, matches: Iterator[re.Match[str]]) -> int | None:
+def _first_known(names: Namer, matches: Iterator[re.Match[str]]) -> int | None:
     for tried, match in enumerate(matches):
         if tried == _MOST_TRIED:
             break

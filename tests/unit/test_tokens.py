@@ -47,20 +47,26 @@ def test_links_already_mailed_survive_a_new_key() -> None:
 
 
 def test_a_name_is_stable_and_keyed() -> None:
-    name = Tokens([OLD]).names("delivery").name("7")
+    assert Tokens([OLD]).name("delivery", "7") == Tokens([OLD]).name("delivery", "7")
+    assert Tokens([OLD]).name("delivery", "7") != Tokens([NEW]).name("delivery", "7")
+    assert Tokens([OLD]).name("delivery", "7") != Tokens([OLD]).name("contact", "7")
+
+
+def test_a_namer_is_stable_and_keyed() -> None:
+    name = Tokens([OLD]).namer("delivery").name("7")
     assert re.fullmatch("[0-9a-f]{24}", name)
-    assert name == Tokens([OLD]).names("delivery").name("7")
-    others = [Tokens([NEW]).names("delivery"), Tokens([OLD]).names("contact")]
-    assert name not in [one.name("7") for one in others] + [Tokens([OLD]).names("delivery").name("8")]
+    assert name == Tokens([OLD]).namer("delivery").name("7")
+    others = [Tokens([NEW]).namer("delivery"), Tokens([OLD]).namer("contact")]
+    assert name not in [one.name("7") for one in others] + [Tokens([OLD]).namer("delivery").name("8")]
 
 
 def test_names_already_mailed_are_known_under_a_new_key() -> None:
-    name = Tokens([OLD]).names("delivery").name("7")
-    rotated = Tokens([NEW, OLD]).names("delivery")
+    name = Tokens([OLD]).namer("delivery").name("7")
+    rotated = Tokens([NEW, OLD]).namer("delivery")
     assert rotated.name("7") != name
     assert rotated.knows(name, "7")
     assert not rotated.knows(name, "8")
-    assert not Tokens([NEW]).names("delivery").knows(name, "7")
+    assert not Tokens([NEW]).namer("delivery").knows(name, "7")
     assert not rotated.knows("é", "7")
 
 
