@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Lifespan
 import claims.pages
 import incidents.pages
 import metrics.pages
+import notify.message_pages
 from app import operations
 from app.answers import GUARDS
 from app.auth import BearerTokens
@@ -39,6 +40,7 @@ def create_app(parts: Parts) -> PublicPage:
     routes: list[BaseRoute] = [
         *_incidents_routes(parts),
         *_claims_routes(parts, intake),
+        *_message_routes(parts),
         *metrics.pages.routes(database=parts.database),
     ]
     if parts.settings.ops_bind is None:
@@ -92,6 +94,19 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         clock=parts.clock,
         look=look,
     )
+
+
+def _message_routes(parts: Parts) -> Sequence[BaseRoute]:
+    settings = parts.settings
+    look = notify.message_pages.MessageLook(
+        render=render,
+        language_of=choose_language,
+        page_name=settings.page_name,
+        zone=settings.page_time_zone,
+        mail_from=settings.mail_from,
+        guards=GUARDS,
+    )
+    return notify.message_pages.message_routes(database=parts.database, tokens=parts.tokens, look=look)
 
 
 def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:

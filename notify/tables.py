@@ -209,3 +209,14 @@ paces = Table(
     _moment("stopped_until"),
     Column("reason", Text),
 )
+
+opt_outs = Table(
+    "opt_outs",
+    metadata,
+    _id(),
+    Column("customer_id", ForeignKey(customers.c.id), nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("how", Text, nullable=False),
+    _moment("at", now=True),
+    UniqueConstraint("customer_id", "topic"),
+)

@@ -22,6 +22,9 @@ PUBLIC = {
     "GET /track",
     "POST /track",
     "GET /t/{token}",
+    "GET /u/{token}",
+    "POST /u/{token}",
+    "GET /check",
     "POST /api/v1/contacts",
     "GET /api/v1/contacts/{receipt}",
 }
