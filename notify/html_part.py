@@ -18,6 +18,9 @@ _RIGHT_TO_LEFT = frozenset(
 _LINK = re.compile(r"https?://[^\s<>\"]+")
 # What ends a sentence around an address rather than the address.
 _NOT_OF_LINK = re.compile(r"[.,;:!?'\")\]]+$")
+# What comes before the last sentence of a line, that sentence, a colon, and an address.
+_NAMED = re.compile(r"((?:.*[.!?؟。]\s+)?)([^:/]{1,80}): ")
+_NAMED_ADDRESS = re.compile(_NAMED.pattern + f"({_LINK.pattern})")
 
 _STYLE = """\
 :root{color-scheme:light dark}
@@ -29,6 +32,7 @@ h2{font-size:1.0625rem;line-height:1.3;margin:1.5rem 0 .25rem}
 p{margin:0 0 1rem}
 h2+p{margin-top:0}
 a{color:#1b57c2}
+b{white-space:nowrap}
 .foot{margin-top:1.75rem;padding-top:1rem;border-top:1px solid #dbe1ea;font-size:.875rem;color:#55617a}
 @media (prefers-color-scheme:dark){
 body{background:#171e29}
@@ -44,11 +48,11 @@ def direction(language: str) -> str:
     return "rtl" if language.lower().partition("-")[0] in _RIGHT_TO_LEFT else "ltr"
 
 
-def html_parts(lines: Sequence[Line], *, title: str, language: str) -> Iterator[Part]:
+def html_parts(lines: Sequence[Line], *, title: str, language: str, unbroken: str = "") -> Iterator[Part]:
     """The whole document: markup and slots in turn. A slot's value has to be escaped by whoever fills it.
 
     `{leave_url}` becomes a link; every other slot stands where text stands, never within a tag. `language`: letters,
-    digits and hyphens only.
+    digits and hyphens only. `unbroken`: plain letters, digits and hyphens that are shown bold, on one line.
     """
     facing = direction(language)
     yield (
@@ -75,7 +79,7 @@ def html_parts(lines: Sequence[Line], *, title: str, language: str) -> Iterator[
         for number, line in enumerate(block):
             if number:
                 yield "<br>\n"
-            yield from _inline(line.parts)
+            yield from _inline(line.parts, unbroken)
         yield f"</{level}>\n"
     yield ("</div>\n" if foot else "") + "</div>\n</body>\n</html>\n"
 
@@ -95,21 +99,44 @@ def _blocks(lines: Sequence[Line]) -> Iterator[list[Line]]:
         yield block
 
 
-def _inline(parts: Sequence[Part]) -> Iterator[Part]:
+def _inline(parts: Sequence[Part], unbroken: str) -> Iterator[Part]:
+    """A line. When it ends in a colon and an address, the words of its last sentence become the link."""
+    *front, last = parts or ("",)
+    words = front[-1] if front else ""
+    if isinstance(last, Slot):
+        if last.name != "leave_url":
+            yield from (*_run(front, unbroken), last)
+        elif isinstance(words, str) and (named := _NAMED.fullmatch(words)):
+            yield from (*_run(front[:-1], unbroken), _text(named[1], unbroken), '<a href="', last)
+            yield f'">{escape(named[2])}</a>'
+        else:
+            yield from (*_run(front, unbroken), '<a href="', last, '">', last, "</a>")
+    elif (named := _NAMED_ADDRESS.fullmatch(last)) and not _NOT_OF_LINK.search(named[3]):
+        yield from _run(front, unbroken)
+        yield f'{_text(named[1], unbroken)}<a href="{escape(named[3])}">{escape(named[2])}</a>'
+    else:
+        yield from _run(parts, unbroken)
+
+
+def _run(parts: Sequence[Part], unbroken: str) -> Iterator[Part]:
     for place, part in enumerate(parts):
         if isinstance(part, Slot):
             yield from ('<a href="', part, '">', part, "</a>") if part.name == "leave_url" else (part,)
         else:
             # An address that runs into a slot would be a link to somewhere else.
-            yield _linked(part, open_end=place + 1 < len(parts))
+            yield _linked(part, unbroken, open_end=place + 1 < len(parts))
 
 
-def _linked(text: str, *, open_end: bool) -> str:
+def _linked(text: str, unbroken: str, *, open_end: bool) -> str:
     html, position = "", 0
     for match in _LINK.finditer(text):
         if open_end and match.end() == len(text):
             break
         address = _NOT_OF_LINK.sub("", match[0])
-        html += f'{escape(text[position : match.start()])}<a href="{escape(address)}">{escape(address)}</a>'
+        html += f'{_text(text[position : match.start()], unbroken)}<a href="{escape(address)}">{escape(address)}</a>'
         position = match.start() + len(address)
-    return html + escape(text[position:])
+    return html + _text(text[position:], unbroken)
+
+
+def _text(text: str, unbroken: str) -> str:
+    return escape(text).replace(unbroken, f"<b>{unbroken}</b>") if unbroken else escape(text)

@@ -76,7 +76,9 @@ class MailFactory:
         language = re.sub("[^A-Za-z0-9-]", "", message.language) or "en"
         leave = f"{self._public_url}/u/"
         constants = {"check_code": check_code(self._tokens, message.id)}
-        html = html_parts(lines_of(message.body, constants), title=one_line(message.subject), language=language)
+        lines = lines_of(message.body, constants)
+        title = one_line(message.subject)
+        html = html_parts(lines, title=title, language=language, unbroken=constants["check_code"])
         body = _Body()
         body.add("text/plain", "", _with_tokens(plain_parts(message.body, constants), leave))
         body.add("text/html", "html ", _with_tokens(html, leave))

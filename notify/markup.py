@@ -5,7 +5,8 @@ A body is plain text. In braces, and only there, stands what is not text:
 - slots that are the same for all: `{check_code}` (see `references.check_code`);
 - marks: `{heading}` opens a line that is a heading, `{footer}` is a line of its own, and what follows is small print.
 A brace that is meant as one is doubled, which `escape_slots` does, so nothing in an outsider's text means anything.
-Paragraphs are set apart by empty lines, and addresses that start with https:// become links by themselves.
+Paragraphs are set apart by empty lines. Addresses that start with https:// become links; one that ends a line, behind a
+colon, is named by the sentence before it.
 """
 
 import re

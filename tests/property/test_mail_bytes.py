@@ -38,7 +38,18 @@ _nasty = st.sampled_from(
             "\ud800",
             "\u202e",
             "🛫",
-            *("<b>", "</p>", "<!--", "<img src=x onerror=y>", "&lt;", "&", '"', "https://a.example/", "--=_stormdesk"),
+            *(
+                "<b>",
+                "</p>",
+                "<!--",
+                "<img src=x onerror=y>",
+                "&lt;",
+                "&",
+                '"',
+                "https://a.example/",
+                ": https://b.example/?c&d",
+                "--=_stormdesk",
+            ),
             *("{heading}", "{footer}", "%(to)b", "%", "  "),
             "é",
         ),
@@ -76,7 +87,12 @@ class _Seen(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
         self.attributes |= {name for name, _ in attrs}
-        self.links += [value or "" for name, value in attrs if name == "href"]
+        if tag == "a":
+            self.links.append(dict(attrs)["href"] or "")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "a" and not self.text.endswith(self.links[-1]):
+            self.text += f": {self.links[-1]}"  # named by words; the text says both
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -116,7 +132,7 @@ def _check_html(html: str, text: str, subject: str) -> None:
     seen = _Seen()
     seen.feed(html)
     seen.close()
-    assert seen.tags <= {"html", "head", "meta", "title", "style", "body", "div", "p", "br", "a"}
+    assert seen.tags <= {"html", "head", "meta", "title", "style", "body", "div", "p", "br", "a", "b"}
     assert seen.attributes <= {"lang", "dir", "charset", "name", "content", "class", "href"}
     assert all(re.match("https?://", link) for link in seen.links)
     shown = seen.text.partition("</style>")[0] if "</style>" in seen.text else seen.text

@@ -167,8 +167,30 @@ def test_headings_paragraphs_links_and_small_print_come_from_the_one_text() -> N
     assert inner == (
         "Hello Zoë,</p>\n<h1>Delayed</h1>\n<p>Your flight<br>\nis late.</p>\n<h2>What now?</h2>\n"
         '<p>Look (<a href="https://s.example.com/i?a=1&amp;b=2">https://s.example.com/i?a=1&amp;b=2</a>).</p>\n'
-        f'<div class="foot">\n<p>Stop: <a href="{link}">{link}</a></p>\n</div>\n</div>\n</body>\n</html>\n'
+        f'<div class="foot">\n<p><a href="{link}">Stop</a></p>\n</div>\n</div>\n</body>\n</html>\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "html"),
+    [
+        ("The news: https://a.example/x", '<a href="https://a.example/x">The news</a>'),
+        ("Late? Tell us, here: https://a.example/?a&b", 'Late? <a href="https://a.example/?a&amp;b">Tell us, here</a>'),
+        ("Hi {name}. Stop: {leave_url}", 'Hi Zoë. <a href="LINK">Stop</a>'),
+        ("{name}: {leave_url}", 'Zoë: <a href="LINK">LINK</a>'),
+        ("{leave_url}", '<a href="LINK">LINK</a>'),
+        ("Stop {leave_url} now", 'Stop <a href="LINK">LINK</a> now'),
+        ("See: https://a.example/x.", 'See: <a href="https://a.example/x">https://a.example/x</a>.'),
+        ("https://a.example/", '<a href="https://a.example/">https://a.example/</a>'),
+        (
+            "http://a.example or: http://b.example",
+            '<a href="http://a.example">http://a.example</a> or: <a href="http://b.example">http://b.example</a>',
+        ),
+    ],
+)
+def test_a_link_is_named_by_the_words_before_its_colon(line: str, html: str) -> None:
+    mail = _mail(line, name="Zoë")
+    assert f"<p>{html}</p>".replace("LINK", mail["List-Unsubscribe"].strip("<>")) in _html(mail)
 
 
 def test_an_address_that_runs_into_a_name_is_no_link() -> None:
@@ -178,10 +200,10 @@ def test_an_address_that_runs_into_a_name_is_no_link() -> None:
 
 def test_the_code_to_check_the_message_stands_in_text_and_links() -> None:
     code = check_code(TOKENS, 1)
-    mail = _mail("Code {check_code}: https://s.example.com/check?code={check_code}")
+    mail = _mail("Code {check_code}. Look: https://s.example.com/check?code={check_code}")
     assert read_check_code(TOKENS, code) == 1
-    assert _text(mail) == f"Code {code}: https://s.example.com/check?code={code}\n"
-    assert f'<a href="https://s.example.com/check?code={code}">' in _html(mail)
+    assert _text(mail) == f"Code {code}. Look: https://s.example.com/check?code={code}\n"
+    assert f'<p>Code <b>{code}</b>. <a href="https://s.example.com/check?code={code}">Look</a>' in _html(mail)
 
 
 @pytest.mark.parametrize(("language", "facing"), [("en", "ltr"), ("nl-BE", "ltr"), ("ar", "rtl"), ("he-IL", "rtl")])
