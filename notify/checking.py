@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import select
 
 from foundation.database import Tx
-from notify.markup import PERSONAL_SLOTS, plain_text
+from notify.markup import PERSONAL_SLOTS, fill_slots
 from notify.messages import is_news
 from notify.tables import dispatches, messages
 
@@ -39,4 +39,4 @@ async def what_we_said(tx: Tx, message_id: int, code: str) -> Said | None:
     if not is_news(row.topic):
         return Said(row.created_at, row.language, None, None)
     values = {**dict.fromkeys(PERSONAL_SLOTS, _LEFT_OUT), "check_code": code}
-    return Said(row.created_at, row.language, row.subject, plain_text(row.body, values).strip())
+    return Said(row.created_at, row.language, row.subject, fill_slots(row.body, values, small_print=False).strip())

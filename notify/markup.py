@@ -79,15 +79,18 @@ def lines_of(body: str, constants: Mapping[str, str]) -> list[Line]:
     return lines
 
 
-def plain_text(body: str, values: Mapping[str, str]) -> str:
-    """`body` as a reader of plain text sees it, with every slot filled from `values`."""
-    return "".join(values.get(part.name, "") if isinstance(part, Slot) else part for part in plain_parts(body, values))
+def fill_slots(body: str, slots: Mapping[str, str], *, small_print: bool = True) -> str:
+    """`body` as plain text with every slot filled on one line; without `small_print` it ends at the footer."""
+    parts = plain_parts(body, slots, small_print=small_print)
+    return "".join(part for part in parts if isinstance(part, str)).removesuffix("\n")
 
 
-def plain_parts(body: str, constants: Mapping[str, str]) -> Iterator[Part]:
+def plain_parts(body: str, constants: Mapping[str, str], *, small_print: bool = True) -> Iterator[Part]:
     """The plain-text part: text and slots in turn, one line end at the end of each line."""
     for line in lines_of(body, constants):
         if line.mark == FOOTER:
+            if not small_print:
+                return
             yield "---\n"
         else:
             yield from line.parts

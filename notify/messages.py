@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from foundation.errors import Fault
-from notify.markup import MARKS, SLOTS, escape_slots, one_line, unknown_slots
+from notify.markup import MARKS, SLOTS, escape_slots, fill_slots, one_line, unknown_slots
 
 __all__ = [
     "ChannelName",
@@ -17,6 +17,7 @@ __all__ = [
     "MessageText",
     "escape_slots",
     "faults_in",
+    "fill_slots",
     "is_news",
     "is_plain_url",
     "is_sendable",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from notify.messages import MessageText, faults_in, is_news, is_plain_url, is_sendable
+from notify.messages import MessageText, faults_in, fill_slots, is_news, is_plain_url, is_sendable
 
 
 def test_unknown_slots_empty_texts_and_doubles_are_all_named_at_once() -> None:
@@ -50,3 +50,10 @@ def test_only_news_about_a_disruption_can_be_left() -> None:
 def test_an_address_of_ours_that_would_break_out_of_a_header_is_refused(url: str) -> None:
     assert is_plain_url("https://status.example.com/here")
     assert not is_plain_url(url)
+
+
+def test_a_text_is_filled_in_one_line_a_slot_with_or_without_its_small_print() -> None:
+    body = "{heading}Dear {name},\r\n{{name}} {check_code}\n{footer}\nStop: {leave_url}\n"
+    slots = {"name": "Zoë\nBos {heading}", "check_code": "1"}
+    assert fill_slots(body, slots) == "Dear Zoë Bos {heading},\n{name} 1\n---\nStop: "
+    assert fill_slots(body, slots, small_print=False) == "Dear Zoë Bos {heading},\n{name} 1"
