@@ -40,6 +40,8 @@ async def _findings(settings: Settings, database_url: str) -> AsyncIterator[Find
     for name, folder in (("data folder", settings.data_dir), ("status page folder", settings.status_dir)):
         yield _folder(name, folder)
     yield _public_url(settings.public_url)
+    for key in settings.dkim:
+        yield Finding(f'DKIM {key.algorithm}; DNS must say: {key.selector}._domainkey.{key.domain} TXT "{key.record}"')
 
 
 async def _database(url: str) -> Finding:

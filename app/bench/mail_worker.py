@@ -19,7 +19,8 @@ from notify.sender import Sender
 async def send(url: str, port: int, connections: int, depth: int) -> None:
     """Send what is planned to the relay at `port` until SIGTERM."""
     database = Database(url, pool=connections)
-    factory = MailFactory("updates@stormdesk.example", Tokens([b"a key that only the bench uses: it signs nothing"]))
+    tokens = Tokens([b"a key that only the bench uses: it signs nothing"])
+    factory = MailFactory("updates@stormdesk.example", tokens, public_url="https://status.stormdesk.example")
     channel = MailChannel([f"smtp://127.0.0.1:{port}"], factory)
     stop = stop_on_signals()
     sending = asyncio.create_task(Sender(database, channel, connections=connections, depth=depth).run(stop))

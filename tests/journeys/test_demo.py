@@ -106,7 +106,9 @@ def a_person_can_open_the_mails(data: Path) -> None:
         for name in one["samples"]:
             mail = message_from_bytes((data / "demo/mail" / name).read_bytes(), policy=policy.default)
             assert mail["Subject"] == one["subject"]
-            assert "/claim?incident=" in mail.get_content()
+            text, html = mail.iter_parts()
+            assert "/claim?incident=" in text.get_content()
+            assert "/claim?incident=" in html.get_content()
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
