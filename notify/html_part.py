@@ -19,7 +19,7 @@ _LINK = re.compile(r"https?://[^\s<>\"]+")
 # What ends a sentence around an address rather than the address.
 _NOT_OF_LINK = re.compile(r"[.,;:!?'\")\]]+$")
 # What comes before the last sentence of a line, that sentence, a colon, and an address.
-_NAMED = re.compile(r"((?:.*[.!?؟。]\s+)?)([^:/]{1,80}): ")
+_NAMED = re.compile(r"((?:.*[.!?؟。](?=\s))?\s*)([^\s:/][^:/]{0,79}): ")
 _NAMED_ADDRESS = re.compile(_NAMED.pattern + f"({_LINK.pattern})")
 
 _STYLE = """\
@@ -105,12 +105,12 @@ def _inline(parts: Sequence[Part], unbroken: str) -> Iterator[Part]:
     words = front[-1] if front else ""
     if isinstance(last, Slot):
         if last.name != "leave_url":
-            yield from (*_run(front, unbroken), last)
+            yield from _run(parts, unbroken)
         elif isinstance(words, str) and (named := _NAMED.fullmatch(words)):
             yield from (*_run(front[:-1], unbroken), _text(named[1], unbroken), '<a href="', last)
             yield f'">{escape(named[2])}</a>'
         else:
-            yield from (*_run(front, unbroken), '<a href="', last, '">', last, "</a>")
+            yield from _run(parts, unbroken)
     elif (named := _NAMED_ADDRESS.fullmatch(last)) and not _NOT_OF_LINK.search(named[3]):
         yield from _run(front, unbroken)
         yield f'{_text(named[1], unbroken)}<a href="{escape(named[3])}">{escape(named[2])}</a>'
@@ -120,8 +120,10 @@ def _inline(parts: Sequence[Part], unbroken: str) -> Iterator[Part]:
 
 def _run(parts: Sequence[Part], unbroken: str) -> Iterator[Part]:
     for place, part in enumerate(parts):
-        if isinstance(part, Slot):
-            yield from ('<a href="', part, '">', part, "</a>") if part.name == "leave_url" else (part,)
+        if isinstance(part, Slot) and part.name == "leave_url":
+            yield from ('<a href="', part, '">', part, "</a>")
+        elif isinstance(part, Slot):
+            yield from ("<bdi>", part, "</bdi>")  # a name written the other way leaves the order of the rest alone
         else:
             # An address that runs into a slot would be a link to somewhere else.
             yield _linked(part, unbroken, open_end=place + 1 < len(parts))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from sqlalchemy import select
+from sqlalchemy import case, select, text
+from sqlalchemy.dialects import postgresql
 
 from app.wiring import Parts
 from foundation.database import Database
@@ -124,6 +125,32 @@ async def test_leaving_concerns_nobody_else(sent: Sent) -> None:
     query = select(customers.c.number).where(opted_out(customers.c.id, sent.topic))
     async with sent.parts.database.transaction() as tx:
         assert list((await tx.execute(query)).scalars()) == ["N-1"]
+
+
+async def test_planning_can_ask_within_its_one_statement(sent: Sent) -> None:
+    """For a hundred thousand people: the table is read once, not once for each of them."""
+    await sent.web.post(sent.link, data={"what": "all"})
+    people = select(exposures.c.customer_id).group_by(exposures.c.customer_id).subquery("people")
+    reason = case((opted_out(people.c.customer_id, sent.topic), "opted_out"))
+    query = select(people.c.customer_id, reason).order_by(people.c.customer_id)
+    async with sent.parts.database.transaction() as tx:
+        assert [row[1] for row in await tx.execute(query)] == [None, "opted_out"]
+        await tx.execute(
+            text(
+                "INSERT INTO customers (number, name, name_key, language, time_zone) "
+                "SELECT 'X' || n, 'x', 'x', 'en', 'Etc/UTC' FROM generate_series(1, 20000) n"
+            )
+        )
+        await tx.execute(
+            text(
+                "INSERT INTO exposures (customer_id, component_key) "
+                "SELECT id, 'check-in' FROM customers WHERE number LIKE 'X%'"
+            )
+        )
+        await tx.execute(text("ANALYZE customers, exposures, opt_outs"))
+        compiled = query.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+        plan = "\n".join((await tx.execute(text(f"EXPLAIN (VERBOSE) {compiled}"))).scalars())
+    assert "hashed" in plan, plan
 
 
 @pytest.mark.parametrize("data", [{}, {"what": "everything"}, {"List-Unsubscribe": "No"}])

@@ -105,7 +105,7 @@ def test_one_click_is_offered_over_https_only() -> None:
 def test_each_recipient_finds_their_own_name_in_both_parts() -> None:
     mail = _mail("Dear {name} ({customer_number}),\nnews.", name="Zoë", customer_number="C7")
     assert _text(mail) == "Dear Zoë (C7),\nnews.\n"
-    assert "<p>Dear Zoë (C7),<br>\nnews.</p>" in _html(mail)
+    assert "<p>Dear <bdi>Zoë</bdi> (<bdi>C7</bdi>),<br>\nnews.</p>" in _html(mail)
 
 
 def test_a_second_attempt_carries_the_same_message_id_and_another_delivery_another() -> None:
@@ -127,7 +127,10 @@ def test_a_name_cannot_add_a_line_a_header_or_an_end_of_mail() -> None:
 
 def test_a_name_is_never_markup() -> None:
     mail = _mail("Dear {name}", name='<b onclick=x>Zoë</b> & "co" https://evil.example/')
-    assert "<p>Dear &lt;b onclick=x&gt;Zoë&lt;/b&gt; &amp; &quot;co&quot; https://evil.example/</p>" in _html(mail)
+    assert (
+        "<p>Dear <bdi>&lt;b onclick=x&gt;Zoë&lt;/b&gt; &amp; &quot;co&quot; https://evil.example/</bdi></p>"
+        in _html(mail)
+    )
     assert _text(mail) == 'Dear <b onclick=x>Zoë</b> & "co" https://evil.example/\n'
 
 
@@ -165,7 +168,7 @@ def test_headings_paragraphs_links_and_small_print_come_from_the_one_text() -> N
     )
     inner = _html(mail).partition('dir="ltr">\n<p>')[2]
     assert inner == (
-        "Hello Zoë,</p>\n<h1>Delayed</h1>\n<p>Your flight<br>\nis late.</p>\n<h2>What now?</h2>\n"
+        "Hello <bdi>Zoë</bdi>,</p>\n<h1>Delayed</h1>\n<p>Your flight<br>\nis late.</p>\n<h2>What now?</h2>\n"
         '<p>Look (<a href="https://s.example.com/i?a=1&amp;b=2">https://s.example.com/i?a=1&amp;b=2</a>).</p>\n'
         f'<div class="foot">\n<p><a href="{link}">Stop</a></p>\n</div>\n</div>\n</body>\n</html>\n'
     )
@@ -176,8 +179,9 @@ def test_headings_paragraphs_links_and_small_print_come_from_the_one_text() -> N
     [
         ("The news: https://a.example/x", '<a href="https://a.example/x">The news</a>'),
         ("Late? Tell us, here: https://a.example/?a&b", 'Late? <a href="https://a.example/?a&amp;b">Tell us, here</a>'),
-        ("Hi {name}. Stop: {leave_url}", 'Hi Zoë. <a href="LINK">Stop</a>'),
-        ("{name}: {leave_url}", 'Zoë: <a href="LINK">LINK</a>'),
+        ("Hi {name}. Stop: {leave_url}", 'Hi <bdi>Zoë</bdi>. <a href="LINK">Stop</a>'),
+        ("{name}: {leave_url}", '<bdi>Zoë</bdi>: <a href="LINK">LINK</a>'),
+        ("{name} : https://a.example", '<bdi>Zoë</bdi> : <a href="https://a.example">https://a.example</a>'),
         ("{leave_url}", '<a href="LINK">LINK</a>'),
         ("Stop {leave_url} now", 'Stop <a href="LINK">LINK</a> now'),
         ("See: https://a.example/x.", 'See: <a href="https://a.example/x">https://a.example/x</a>.'),
