@@ -18,6 +18,7 @@ from incidents import StatusPage
 from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
 from notify.messages import MailFactory
+from notify.reports import waiting_step
 from notify.sender import Sender
 from notify.upkeep import upkeep_step
 
@@ -34,6 +35,7 @@ async def work(settings: Settings, database_url: str) -> None:
         loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
+            "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }

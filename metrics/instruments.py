@@ -17,6 +17,11 @@ _deliveries = Counter(
     "Outcomes of deliveries that this process recorded.",
     ["channel", "state"],
 )
+_SOURCES = frozenset({"mail", "sms"})
+_KINDS = frozenset({"delivered", "delayed", "soft_bounce", "hard_bounce", "complaint", "auto_reply", "unreadable"})
+_reports = Counter(
+    "stormdesk_reports_received", "Reports about deliveries that this process stored.", ["source", "kind"]
+)
 _send_batch = Histogram(
     "stormdesk_send_batch_seconds",
     "Time from claiming a batch of deliveries to knowing all its outcomes.",
@@ -45,6 +50,11 @@ _refresh = Histogram(
 def record_deliveries(channel: str, state: str, count: int) -> None:
     """`count` deliveries of `channel` were recorded as `state`."""
     _deliveries.labels(_closed(channel, _CHANNELS), _closed(state, _STATES)).inc(count)
+
+
+def record_report(source: str, kind: str) -> None:
+    """A report of `kind` came in from `source`, for the first time, and is stored."""
+    _reports.labels(_closed(source, _SOURCES), _closed(kind, _KINDS)).inc()
 
 
 def record_send_batch_seconds(channel: str, seconds: float) -> None:

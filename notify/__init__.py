@@ -5,11 +5,13 @@ The front door: what other packages may use stands here, everything else is ours
 
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
 from notify.planning import QuietHours, Reach, enqueue, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
+from notify.reports import Report, take_reports
 from notify.steering import cancel, pause, prefer, release, resume, set_seeds
 from notify.tables import exposures
 
@@ -23,6 +25,7 @@ __all__ = [
     "Progress",
     "QuietHours",
     "Reach",
+    "Report",
     "Told",
     "cancel",
     "customer_history",
@@ -34,6 +37,7 @@ __all__ = [
     "find_customers",
     "fold_name",
     "fold_reference",
+    "lift_suppression",
     "normalise_mail",
     "normalise_phone",
     "pause",
@@ -43,5 +47,6 @@ __all__ = [
     "release",
     "resume",
     "set_seeds",
+    "take_reports",
     "told_of",
 ]
