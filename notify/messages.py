@@ -15,6 +15,7 @@ from typing import Literal
 
 from foundation.errors import Fault
 from foundation.tokens import Tokens
+from notify.references import delivery_reference
 
 ChannelName = Literal["mail", "sms"]
 
@@ -87,14 +88,6 @@ def one_line(text: str) -> str:
 def is_sendable(address: str) -> bool:
     """Whether `address` can stand in an SMTP command and a header as it is (ASCII; SMTPUTF8 is not asked for)."""
     return len(address) <= 254 and _ADDRESS.fullmatch(address) is not None
-
-
-def delivery_reference(tokens: Tokens, delivery_id: int) -> str:
-    """The name of a delivery to the outside: the same at every attempt, and not to be guessed.
-
-    The id is legible so that a bounce finds its row; the keyed name proves that we wrote it.
-    """
-    return f"{delivery_id:x}-{tokens.name('delivery', str(delivery_id))}"
 
 
 class MailFactory:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from foundation.database import Database
 from foundation.tokens import Tokens
-from notify.messages import delivery_reference
+from notify.references import delivery_reference
 from tests.support.people import counts_of, people, publish, until_told
 from tests.support.relays import needs_smtp_sink, smtp_sink
 from tests.support.sending_worker import KEY, command

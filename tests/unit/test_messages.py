@@ -12,12 +12,12 @@ from notify.messages import (
     MailFactory,
     Message,
     MessageText,
-    delivery_reference,
     escape_slots,
     faults_in,
     is_sendable,
     mail_date,
 )
+from notify.references import delivery_reference
 
 TOKENS = Tokens([b"a signing key that only tests use"])
 FACTORY = MailFactory("updates@example.com", TOKENS, sender_name="Northwind Air")

@@ -1,5 +1,7 @@
 """Signed tokens: only ours, only for their purpose, in one spelling, and across a change of keys."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,9 +47,21 @@ def test_links_already_mailed_survive_a_new_key() -> None:
 
 
 def test_a_name_is_stable_and_keyed() -> None:
-    assert Tokens([OLD]).name("delivery", "7") == Tokens([OLD]).name("delivery", "7")
-    assert Tokens([OLD]).name("delivery", "7") != Tokens([NEW]).name("delivery", "7")
-    assert Tokens([OLD]).name("delivery", "7") != Tokens([OLD]).name("contact", "7")
+    name = Tokens([OLD]).names("delivery").name("7")
+    assert re.fullmatch("[0-9a-f]{24}", name)
+    assert name == Tokens([OLD]).names("delivery").name("7")
+    others = [Tokens([NEW]).names("delivery"), Tokens([OLD]).names("contact")]
+    assert name not in [one.name("7") for one in others] + [Tokens([OLD]).names("delivery").name("8")]
+
+
+def test_names_already_mailed_are_known_under_a_new_key() -> None:
+    name = Tokens([OLD]).names("delivery").name("7")
+    rotated = Tokens([NEW, OLD]).names("delivery")
+    assert rotated.name("7") != name
+    assert rotated.knows(name, "7")
+    assert not rotated.knows(name, "8")
+    assert not Tokens([NEW]).names("delivery").knows(name, "7")
+    assert not rotated.knows("é", "7")
 
 
 def test_a_short_key_is_refused() -> None:
