@@ -1,10 +1,11 @@
 """The environment, read once into one frozen value. Every fault in it is reported at once, by name."""
 
 import secrets
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -33,6 +34,14 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class MailBind:
+    """Where mail is taken in: over SMTP or LMTP, at an address or at the path of a Unix socket."""
+
+    protocol: Literal["smtp", "lmtp"]
+    at: Bind | Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between installations. `database_url` None means the embedded PostgreSQL."""
 
@@ -49,6 +58,9 @@ class Settings:
     ops_bind: Bind | None
     sender_connections: int
     sender_depth: int
+    mail_listen: tuple[MailBind, ...]
+    mail_inboxes: frozenset[str]
+    mail_certificate: Path | None
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -78,6 +90,9 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         ops_bind=reader.get("OPS_BIND", _bind, None),
         sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
         sender_depth=reader.get("SENDER_DEPTH", _positive, "25"),
+        mail_listen=reader.get("MAIL_LISTEN", _mail_binds, "") if reader.has("MAIL_LISTEN") else (),
+        mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, "") if reader.has("MAIL_INBOXES") else frozenset(),
+        mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
     )
     if reader.faults:
         raise SettingsError("\n".join(reader.faults))
@@ -88,6 +103,9 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.faults: list[str] = []
+
+    def has(self, name: str) -> bool:
+        return bool(self._environment.get(_PREFIX + name, "").strip())
 
     def get(self, name: str, parse: Callable[[str], T], default: str | None) -> T:
         text = self._environment.get(_PREFIX + name, "").strip() or default
@@ -139,6 +157,39 @@ def _mail_address(text: str) -> str:
         return validate_email(text, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
         raise ValueError(f"must be a mail address ({error})") from None
+
+
+def _mail_addresses(text: str) -> frozenset[str]:
+    return frozenset(_mail_address(part.strip()).lower() for part in text.split(",") if part.strip())
+
+
+def _mail_binds(text: str) -> tuple[MailBind, ...]:
+    return tuple(_mail_bind(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _mail_bind(text: str) -> MailBind:
+    scheme, found, rest = text.partition(":")
+    protocol: Literal["smtp", "lmtp"] = "lmtp" if scheme.lower() == "lmtp" else "smtp"
+    place = rest if found and scheme.lower() in ("smtp", "lmtp") else text
+    if place.startswith("/") and not place.startswith("//"):
+        return MailBind(protocol, Path(place))
+    if place.startswith("///"):
+        return MailBind(protocol, Path(place[2:]))
+    try:
+        return MailBind(protocol, _bind(place.removeprefix("//")))
+    except ValueError:
+        raise ValueError(
+            "must be host:port, smtp://host:port, lmtp://host:port or lmtp:/path/of/socket; several with commas"
+        ) from None
+
+
+def _certificate(text: str) -> Path:
+    path = Path(text)
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(path)
+    except (OSError, ssl.SSLError):
+        raise ValueError("must be a PEM file with the certificate chain and its key, that we may read") from None
+    return path
 
 
 def _time_zone(text: str) -> str:

@@ -12,6 +12,7 @@ from email.errors import HeaderParseError, MessageError
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesParser
+from email.utils import getaddresses
 from html import unescape
 
 # Bytes. What a bounce says stands before the message it returns.
@@ -22,6 +23,7 @@ _MOST_HEADERS = 1000
 _MOST_PARTS = 100
 _LONGEST_HEADER = 4000
 _MOST_FOLDS = 200
+_LONGEST_MAILBOX = 1000
 _NESTING = re.compile(rb"boundary|message/", re.IGNORECASE)
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -67,6 +69,18 @@ def header_text(value: object) -> str:
     except (HeaderParseError, ValueError, binascii.Error):
         pieces = [(raw, None)]
     return one_line("".join(one if isinstance(one, str) else decoded(one, charset) for one, charset in pieces))
+
+
+def mailbox(mail: Message, name: str) -> tuple[str, str]:
+    """(shown name, address) of the first mailbox in a header such as From; empty where there is none.
+
+    Taken apart before it is decoded: a name may hold, encoded, what looks like another address.
+    """
+    try:
+        shown, address = next(iter(getaddresses([str(mail.get(name, ""))[:_LONGEST_MAILBOX]])), ("", ""))
+    except (RecursionError, ValueError, IndexError, TypeError):  # comments in comments, and what else it trips over
+        return "", ""
+    return header_text(shown), one_line(address)
 
 
 def one_line(text: str) -> str:

@@ -64,6 +64,9 @@ STATEMENTS = [
     )
     """,
     "CREATE INDEX address_journal_address_id_index ON address_journal (address_id)",
+    # The delivery a contact answers, proven by the signed address it was sent to; and so whose it is. No foreign key,
+    # as on reports.
+    "ALTER TABLE contacts ADD COLUMN delivery_id bigint",
 ]
 
 
