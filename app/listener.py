@@ -4,10 +4,11 @@ import asyncio
 import logging
 import ssl
 import stat
-from contextlib import AsyncExitStack
+from pathlib import Path
 
 import structlog
 
+from app.loops import wait
 from app.mail_filing import MailFiling
 from app.mail_server import MailDoor
 from app.settings import Bind, MailBind
@@ -15,6 +16,7 @@ from app.wiring import Parts
 from claims import Intake
 
 _log = structlog.get_logger()
+_LOOK_SECONDS = 2.0
 
 
 async def listen(parts: Parts, stop: asyncio.Event) -> None:
@@ -26,25 +28,48 @@ async def listen(parts: Parts, stop: asyncio.Event) -> None:
     if settings.mail_certificate is not None:
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         tls.load_cert_chain(settings.mail_certificate)
-    async with Intake(parts.database).running() as intake, AsyncExitStack() as stack:
+    async with Intake(parts.database).running() as intake, asyncio.TaskGroup() as group:
         filing = MailFiling(parts.database, intake, parts.tokens, parts.clock, inboxes=settings.mail_inboxes)
         for bind in settings.mail_listen:
             door = MailDoor(filing, bind.protocol, name=settings.mail_from.rpartition("@")[2], tls=tls)
-            server = await open_door(door, bind)
-            stack.push_async_callback(door.close)
-            stack.callback(server.close)
-            _log.info("taking in mail", protocol=bind.protocol, at=str(bind.at))
-        await stop.wait()
+            group.create_task(_keep_open(door, bind, stop))
 
 
-async def open_door(door: MailDoor, bind: MailBind) -> asyncio.Server:
-    """Listen at `bind`. A socket file left by a process that was killed is replaced."""
+async def _keep_open(door: MailDoor, bind: MailBind, stop: asyncio.Event) -> None:
+    server = await open_door(door, bind)
+    while server is None and not stop.is_set():
+        await wait(stop, _LOOK_SECONDS)
+        server = await open_door(door, bind)
+    if server is None:
+        return
+    _log.info("taking in mail", protocol=bind.protocol, at=str(bind.at))
+    await stop.wait()
+    server.close()
+    await door.close()
+
+
+async def open_door(door: MailDoor, bind: MailBind) -> asyncio.Server | None:
+    """Listen at `bind`. Workers on one machine share a port; at a socket file one listens, and None says that it does.
+
+    A socket file left by a process that was killed is replaced.
+    """
     loop = asyncio.get_running_loop()
-    if not isinstance(bind.at, Bind):
-        path = bind.at
-        if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-            path.unlink()
-        server = await loop.create_unix_server(door.connection, str(path))
-        path.chmod(0o660)  # for the mail server beside us, by its group; nobody else
-        return server
-    return await loop.create_server(door.connection, bind.at.host, bind.at.port, backlog=256)
+    if isinstance(bind.at, Bind):
+        return await loop.create_server(door.connection, bind.at.host, bind.at.port, backlog=256, reuse_port=True)
+    path = bind.at
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        if await _somebody_listens(path):
+            return None
+        path.unlink(missing_ok=True)
+    server = await loop.create_unix_server(door.connection, str(path))
+    path.chmod(0o660)  # for the mail server beside us, by its group; nobody else
+    return server
+
+
+async def _somebody_listens(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(str(path))
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -157,14 +157,14 @@ class _Handler:
         self._each = each
         self.filing_now: set[asyncio.Task[Sequence[str]]] = set()
 
-    async def handle_EHLO(  # noqa: N802 (this and the next two: names that the library looks for)
+    async def handle_EHLO(  # noqa: N802 (the library looks for this name)
         self, server: SMTP, session: Session, envelope: Envelope, hostname: str, responses: list[str]
     ) -> list[str]:
         session.host_name = hostname
         offers = [line for line in responses[:-1] if not line.startswith("250-AUTH")]
         return [*offers, "250 PIPELINING"]
 
-    async def handle_RCPT(  # noqa: N802
+    async def handle_RCPT(  # noqa: N802 (the library looks for this name)
         self, server: SMTP, session: _Conversation, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
@@ -181,7 +181,7 @@ class _Handler:
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (the library looks for this name)
         # A task of its own: a client that goes away in the middle must not undo what is half done.
         task = asyncio.create_task(self._take(envelope))
         self.filing_now.add(task)

@@ -90,8 +90,8 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         ops_bind=reader.get("OPS_BIND", _bind, None),
         sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
         sender_depth=reader.get("SENDER_DEPTH", _positive, "25"),
-        mail_listen=reader.get("MAIL_LISTEN", _mail_binds, "") if reader.has("MAIL_LISTEN") else (),
-        mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, "") if reader.has("MAIL_INBOXES") else frozenset(),
+        mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
+        mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
     )
     if reader.faults:
@@ -103,9 +103,6 @@ class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.faults: list[str] = []
-
-    def has(self, name: str) -> bool:
-        return bool(self._environment.get(_PREFIX + name, "").strip())
 
     def get(self, name: str, parse: Callable[[str], T], default: str | None) -> T:
         text = self._environment.get(_PREFIX + name, "").strip() or default
@@ -176,11 +173,14 @@ def _mail_bind(text: str) -> MailBind:
     if place.startswith("///"):
         return MailBind(protocol, Path(place[2:]))
     try:
-        return MailBind(protocol, _bind(place.removeprefix("//")))
+        at = _bind(place.removeprefix("//"))
+        if "/" not in at.host:
+            return MailBind(protocol, at)
     except ValueError:
-        raise ValueError(
-            "must be host:port, smtp://host:port, lmtp://host:port or lmtp:/path/of/socket; several with commas"
-        ) from None
+        pass  # said below, for all that it may be
+    raise ValueError(
+        "must be host:port, smtp://host:port, lmtp://host:port or lmtp:/path/of/socket; several with commas"
+    )
 
 
 def _certificate(text: str) -> Path:

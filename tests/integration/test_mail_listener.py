@@ -1,6 +1,7 @@
 """The mail listener on the wire: what it takes, what it turns away, and that 250 means it is on disk."""
 
 import asyncio
+import smtplib
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from sqlalchemy import text
 
 from app.listener import open_door
@@ -78,6 +80,7 @@ async def listening(
         filing = MailFiling(database, intake, tokens, system_clock, inboxes=frozenset({INBOX}))
         door = MailDoor(filing, bind.protocol, name="mail.example.com", **how)  # type: ignore[arg-type]  # as it takes them
         server = await open_door(door, bind)
+        assert server is not None
         clients: list[Client] = []
 
         async def connect() -> Client:
@@ -288,6 +291,20 @@ async def test_it_listens_at_a_unix_socket_also_after_a_kill(
             assert path.stat().st_mode & 0o777 == 0o660
 
 
+async def test_workers_share_a_port_and_take_turns_at_a_socket_file(
+    database: Database, tokens: Tokens, tmp_path: Path
+) -> None:
+    port, path = MailBind("smtp", Bind("127.0.0.1", free_port())), MailBind("lmtp", tmp_path / "lmtp.sock")
+    async with listening(database, tokens, at=port), listening(database, tokens, at=port) as connect:
+        await connect()
+    async with listening(database, tokens, at=path) as connect:
+        await connect()
+        async with Intake(database).running() as intake:
+            other = MailDoor(MailFiling(database, intake, tokens, system_clock), "lmtp", name="mail.example.com")
+            assert await open_door(other, path) is None
+        await connect()
+
+
 async def test_what_is_too_large_is_refused_before_and_while_it_comes(database: Database, tokens: Tokens) -> None:
     async with listening(database, tokens, largest=100_000) as connect:
         client = await connect()
@@ -349,6 +366,35 @@ async def test_a_mail_can_come_encrypted(database: Database, tokens: Tokens, tmp
         await client.say("EHLO me", "MAIL FROM:<>", f"RCPT TO:<{bounce_address(tokens, delivery)}>")
         assert (await client.body(mail("qmail-no-mailbox", tokens, delivery)))[0][:3] == "250"
     assert await rows(database, "SELECT state FROM deliveries") == [("bounced",)]
+
+
+def test_it_can_under_the_loop_that_workers_run_too(tmp_path: Path) -> None:
+    """The library reaches into the loop to encrypt; uvloop's is another."""
+    taken = []
+
+    class Everything:
+        def is_ours(self, recipient: str) -> bool:
+            return bool(recipient)
+
+        async def file(self, raw: bytes, *, sender: str, recipient: str) -> None:
+            taken.append((raw, sender, recipient))
+
+    async def serve() -> None:
+        port = free_port()
+        door = MailDoor(Everything(), "smtp", name="mail.example.com", tls=certificate(tmp_path))
+        server = await open_door(door, MailBind("smtp", Bind("127.0.0.1", port)))
+        assert server is not None
+        await asyncio.to_thread(post_encrypted, port)
+        server.close()
+        await door.close()
+
+    def post_encrypted(port: int) -> None:
+        with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+            client.starttls()
+            client.sendmail("a@b.example", [INBOX], b"Subject: x\r\n\r\n" + b"word\r\n" * 10_000)
+
+    uvloop.run(serve())
+    assert [(len(raw), sender, recipient) for raw, sender, recipient in taken] == [(60_014, "a@b.example", INBOX)]
 
 
 async def test_a_storm_of_bounces_is_taken_side_by_side(database: Database, tokens: Tokens) -> None:
