@@ -125,7 +125,8 @@ async def working(url: str, listen: str, port: int, relay: Postfix) -> AsyncIter
         await until_open(port)
         yield
     finally:
-        worker.terminate()
+        if worker.returncode is None:
+            worker.terminate()
         assert await worker.wait() == 0
 
 
