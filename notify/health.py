@@ -3,7 +3,7 @@
 A hard bounce or a complaint suppresses at once. A soft bounce (full, busy, refused for reasons that may pass) is
 counted: a row of them without a success between suppresses when it is long in number and in days, since ten updates in
 one afternoon to a mailbox that is full say no more than one. What is said of a mailbox holds for everybody who has
-it. All of it is SQL over arrays; each change stands in the address journal.
+it. The rule is `judge`, which is pure; each change stands in the address journal.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from foundation.actors import SYSTEM, Actor
-from foundation.database import Tx, driver
+from foundation.database import Driver, Tx, driver
 from foundation.errors import Conflict, Fault, Invalid, NotFound
 
 SOFT_BOUNCES = 5
@@ -32,62 +32,61 @@ class Sign:
     at: datetime
 
 
-# Locked in the order of id, so that two who meet on one mailbox wait for each other. An address that a newer file
-# replaced is suppressed too: else it would come back usable with the next file that names it.
-_NOTE = """
-WITH said AS MATERIALIZED (
-    SELECT a.channel, a.value, s.kind, s.at
-      FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS s (address_id, kind, at)
-      JOIN addresses a ON a.id = s.address_id
-), successes AS MATERIALIZED (
-    SELECT channel, value, max(at) AS at FROM said WHERE kind IN ('delivered', 'auto_reply') GROUP BY channel, value
-), news AS MATERIALIZED (
-    SELECT s.channel, s.value, max(w.at) AS worked_at,
-           bool_or(s.kind = 'hard_bounce') AS hard, bool_or(s.kind = 'complaint') AS complaint,
-           count(*) FILTER (WHERE s.kind = 'soft_bounce' AND s.at > coalesce(w.at, '-infinity')) AS soft,
-           min(s.at) FILTER (WHERE s.kind = 'soft_bounce' AND s.at > coalesce(w.at, '-infinity')) AS soft_from,
-           max(s.at) FILTER (WHERE s.kind = 'soft_bounce' AND s.at > coalesce(w.at, '-infinity')) AS soft_until,
-           max(s.at) FILTER (WHERE s.kind IN ('soft_bounce', 'hard_bounce')) AS bounced_at
-      FROM said s LEFT JOIN successes w USING (channel, value)
-     GROUP BY s.channel, s.value
-), locked AS MATERIALIZED (
-    SELECT a.id, a.health, a.suppressed_because, a.soft_bounces, a.soft_bounces_since, a.last_bounce_at, n.hard,
-           n.complaint, n.soft, n.soft_from, n.soft_until, n.bounced_at,
-           a.soft_bounces = 0 OR coalesce(n.worked_at > a.last_bounce_at, false)
-               OR coalesce(n.soft_from > a.last_bounce_at + $6::interval, false) AS afresh,
-           n.worked_at IS NOT NULL AND a.soft_bounces > 0 AND coalesce(n.worked_at > a.last_bounce_at, false) AS worked
-      FROM addresses a JOIN news n ON n.channel = a.channel AND n.value = a.value
-     ORDER BY a.id
-       FOR UPDATE OF a
-), counted AS MATERIALIZED (
-    SELECT l.*,
-           CASE WHEN l.soft > 0 AND l.afresh THEN l.soft
-                WHEN l.soft = 0 AND l.worked THEN 0
-                ELSE least(l.soft_bounces + l.soft, 32767) END AS bounces,
-           CASE WHEN l.soft > 0 AND l.afresh THEN l.soft_from
-                WHEN l.soft = 0 AND l.worked THEN NULL
-                ELSE l.soft_bounces_since END AS since
-      FROM locked l
-), judged AS MATERIALIZED (
-    SELECT c.*,
-           CASE WHEN c.complaint THEN 'complaint' WHEN c.hard THEN 'hard_bounce'
-                WHEN c.soft > 0 AND c.bounces >= $4 AND c.soft_until - c.since >= $5::interval THEN 'soft_bounces'
-           END AS because
-      FROM counted c
-), changed AS (
-    UPDATE addresses a
-       SET soft_bounces = j.bounces, soft_bounces_since = j.since,
-           last_bounce_at = greatest(a.last_bounce_at, j.bounced_at),
-           health = CASE WHEN j.because IS NULL THEN a.health ELSE 'suppressed' END,
-           suppressed_because = CASE WHEN j.because IS NULL OR (j.health = 'suppressed'
-               AND j.suppressed_because <> 'replaced') THEN a.suppressed_because ELSE j.because END
-      FROM judged j
-     WHERE a.id = j.id
-       AND (j.because IS NOT NULL OR j.bounced_at IS NOT NULL OR j.worked)
-)
-INSERT INTO address_journal (address_id, actor, event, reason)
-SELECT id, $7, 'suppressed', because FROM judged
- WHERE because IS NOT NULL AND (health = 'usable' OR suppressed_because = 'replaced')
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Soft bounces in a row: how many, since when, and the last bounce of any kind."""
+
+    bounces: int
+    since: datetime | None
+    last: datetime | None
+
+
+def judge(row: Row, signs: Sequence[Sign]) -> tuple[Row, str | None]:
+    """The row after `signs` (in any order), and why the address is to be given up, if it is. Pure."""
+    because = None
+    for sign in sorted(signs, key=lambda one: one.at):
+        if sign.kind in ("delivered", "auto_reply"):
+            if row.last is None or sign.at > row.last:
+                row = Row(0, None, row.last)
+            continue
+        if sign.kind == "soft_bounce":
+            afresh = row.since is None or (row.last is not None and sign.at > row.last + _SILENCE)
+            since = sign.at if afresh or row.since is None else row.since
+            row = Row(1 if afresh else min(row.bounces + 1, _MOST_COUNTED), since, row.last)
+            if row.bounces >= SOFT_BOUNCES and sign.at - since >= SOFT_BOUNCE_DAYS:
+                because = because or "soft_bounces"
+        elif sign.kind == "hard_bounce" and because != "complaint":
+            because = "hard_bounce"
+        elif sign.kind == "complaint":
+            because = "complaint"
+        if sign.kind in ("soft_bounce", "hard_bounce"):
+            row = Row(row.bounces, row.since, sign.at if row.last is None else max(row.last, sign.at))
+    return row, because
+
+
+_MOST_COUNTED = 30_000  # what the column holds, and nobody needs to know more
+
+# What is said of a mailbox holds for all who have it: every row with the same address. Locked in the order of id, so
+# that two who meet on one mailbox wait for each other.
+_MAILBOXES = """
+SELECT a.id, a.channel, a.value, a.suppressed_because, a.soft_bounces, a.soft_bounces_since, a.last_bounce_at
+  FROM addresses a
+  JOIN (SELECT DISTINCT channel, value FROM addresses WHERE id = ANY ($1::bigint[])) AS said USING (channel, value)
+ ORDER BY a.id
+   FOR UPDATE OF a
+"""
+
+# An address that a newer file replaced is given up too: else it would come back usable with the next file that has it.
+_CHANGE = """
+UPDATE addresses a
+   SET soft_bounces = n.bounces, soft_bounces_since = n.since, last_bounce_at = n.last,
+       health = CASE WHEN n.because IS NULL THEN a.health ELSE 'suppressed' END,
+       suppressed_because = CASE WHEN n.because IS NULL
+           OR (a.health = 'suppressed' AND a.suppressed_because <> 'replaced') THEN a.suppressed_because
+           ELSE n.because END
+  FROM unnest($1::bigint[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::text[])
+    AS n (id, bounces, since, last, because)
+ WHERE a.id = n.id
 """
 
 
@@ -96,16 +95,41 @@ async def note_signs(tx: Tx, signs: Sequence[Sign]) -> None:
     telling = [one for one in signs if one.kind in _TELLING]
     if not telling:
         return
-    await (await driver(tx)).execute(
-        _NOTE,
-        [one.address_id for one in telling],
-        [one.kind for one in telling],
-        [one.at for one in telling],
-        SOFT_BOUNCES,
-        SOFT_BOUNCE_DAYS,
-        _SILENCE,
-        str(SYSTEM),
+    connection = await driver(tx)
+    found = await connection.fetch(_MAILBOXES, list({one.address_id for one in telling}))
+    mailbox = {row["id"]: (row["channel"], row["value"]) for row in found}
+    said: dict[tuple[str, str], list[Sign]] = {}
+    for one in telling:
+        if one.address_id in mailbox:
+            said.setdefault(mailbox[one.address_id], []).append(one)
+    changed = []
+    for row in found:
+        before = Row(row["soft_bounces"], row["soft_bounces_since"], row["last_bounce_at"])
+        after, because = judge(before, said[mailbox[row["id"]]])
+        if after != before or because is not None:
+            changed.append((row["id"], after, because, row["suppressed_because"]))
+    await connection.execute(
+        _CHANGE,
+        [address for address, *_ in changed],
+        [after.bounces for _, after, *_ in changed],
+        [after.since for _, after, *_ in changed],
+        [after.last for _, after, *_ in changed],
+        [because for _, _, because, _ in changed],
     )
+    given_up = [(address, because) for address, _, because, was in changed if because and was in (None, "replaced")]
+    await _write_journal(connection, SYSTEM, "suppressed", given_up)
+
+
+async def _write_journal(connection: Driver, actor: Actor, event: str, entries: Sequence[tuple[int, str]]) -> None:
+    if entries:
+        await connection.execute(
+            "INSERT INTO address_journal (address_id, actor, event, reason)"
+            " SELECT id, $2, $3, reason FROM unnest($1::bigint[], $4::text[]) AS new (id, reason)",
+            [address for address, _ in entries],
+            str(actor),
+            event,
+            [reason for _, reason in entries],
+        )
 
 
 _TELLING = frozenset({"delivered", "auto_reply", "soft_bounce", "hard_bounce", "complaint"})
@@ -161,11 +185,6 @@ async def lift_suppression(tx: Tx, *, channel: str, value: str, actor: Actor, re
         """,
         lifted,
     )
-    await connection.execute(
-        "INSERT INTO address_journal (address_id, actor, event, reason) SELECT id, $2, 'lifted', $3"
-        " FROM unnest($1::bigint[]) AS these (id)",
-        lifted,
-        str(actor),
-        reason.strip()[:500].replace("\x00", ""),
-    )
+    words = reason.strip()[:500].replace("\x00", "")
+    await _write_journal(connection, actor, "lifted", [(address, words) for address in lifted])
     return len(lifted)

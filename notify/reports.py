@@ -5,6 +5,7 @@ under its source's own key (a repeat is nothing new), waits when its delivery is
 only where the rule book in `delivery.py` lets it. Reading the bytes of a report is the work of others.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -174,82 +175,112 @@ async def reports_about(tx: Tx, delivery_ids: Sequence[int]) -> list[ReportShown
     return [ReportShown(**dict(row)) for row in rows]  # type: ignore[typeddict-item]  # columns, by their names
 
 
-def _before(state: State) -> list[State]:
-    """The states that the rule book lets `state` follow."""
-    return [one for one in STATES if state in TRANSITIONS[one]]
-
-
 # A report on one of these is early: its delivery is being sent, or was in doubt and is tried once more.
 _ON_ITS_WAY = [state for state in STATES if state not in FINAL]
-_BEFORE_BOUNCED = _before("bounced")
-_BEFORE_DELIVERED = _before("delivered")
 
-# Deliveries are locked in the order of id, as everywhere. A complaint is about a message that was read. Of several
-# reports on one delivery a bounce wins: it may follow a receipt, never the other way round. `final_at` stays: it says
-# when sending ended, and the report has a time of its own.
-_APPLY = """
-WITH chosen AS MATERIALIZED (
-    SELECT id, delivery_id, reference, kind,
-           CASE WHEN kind IN ('hard_bounce', 'soft_bounce') THEN 'bounced'
-                WHEN kind IN ('delivered', 'complaint') THEN 'delivered' END AS state
-      FROM reports
-     WHERE id = ANY ($1::bigint[]) AND applied_at IS NULL
-), ours AS MATERIALIZED (
-    SELECT d.id, d.state, d.address_id
-      FROM deliveries d
-     WHERE d.id = ANY (ARRAY (SELECT delivery_id FROM chosen WHERE delivery_id IS NOT NULL))
-     ORDER BY d.id
-       FOR UPDATE
-), ready AS MATERIALIZED (
-    SELECT c.*, o.id IS NOT NULL AS known, o.address_id
-      FROM chosen c LEFT JOIN ours o ON o.id = c.delivery_id
-     WHERE CASE WHEN c.delivery_id IS NULL THEN c.reference IS NULL
-                ELSE c.state IS NULL OR o.id IS NULL OR o.state <> ALL ($2::text[]) END
-), wanted AS MATERIALIZED (
-    SELECT delivery_id, min(state) AS state,  -- 'bounced' is before 'delivered', also in the alphabet
-           CASE WHEN bool_or(kind = 'hard_bounce') THEN 'hard_bounce'
-                WHEN bool_or(kind = 'soft_bounce') THEN 'soft_bounce'
-                WHEN bool_or(kind = 'complaint') THEN 'complaint' END AS reason
-      FROM ready WHERE known AND state IS NOT NULL
-     GROUP BY delivery_id
-), moved AS (
-    UPDATE deliveries d
-       SET state = w.state, reason = w.reason
-      FROM wanted w
-     WHERE d.id = w.delivery_id
-       AND d.state = ANY (CASE w.state WHEN 'bounced' THEN $3::text[] ELSE $4::text[] END)
- RETURNING d.id, d.state, d.channel
-), told AS (
-    UPDATE reports r
-       SET applied_at = now(),
-           outcome = CASE WHEN NOT y.known THEN 'no_delivery' WHEN m.state = y.state THEN 'applied'
-                          ELSE 'no_change' END
-      FROM ready y LEFT JOIN moved m ON m.id = y.delivery_id
-     WHERE r.id = y.id
- RETURNING r.delivery_id, r.kind, r.outcome, r.received_at, y.address_id, m.state, m.channel
-)
-SELECT * FROM told ORDER BY received_at
+# What a report makes of its delivery. A complaint is about a message that was read. The other kinds change nothing.
+_MAKES: Mapping[Kind, State] = {
+    "hard_bounce": "bounced",
+    "soft_bounce": "bounced",
+    "delivered": "delivered",
+    "complaint": "delivered",
+}
+# Of several reports in one call the first of these is the one that counts: a bounce may follow a receipt, never the
+# other way round.
+_WEIGHT: Mapping[Kind, int] = {"hard_bounce": 0, "soft_bounce": 1, "complaint": 2, "delivered": 3}
+
+# Plans are kept by connections that mostly see one report a time, so no statement here may need the planner to know how
+# many there are: rows are looked up by their keys, and joined in Python.
+_WAITING = """
+SELECT id, delivery_id, reference, kind, received_at FROM reports
+ WHERE id = ANY ($1::bigint[]) AND applied_at IS NULL
+ ORDER BY received_at, id
 """
+
+# Locked in the order of id, as everywhere.
+_DELIVERIES = (
+    "SELECT id, state, channel, address_id FROM deliveries WHERE id = ANY ($1::bigint[]) ORDER BY id FOR UPDATE"
+)
+
+# `final_at` stays: it says when sending ended, and the report has a time of its own.
+_MOVE = """
+UPDATE deliveries d
+   SET state = n.state, reason = n.reason
+  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) AS n (id, before, state, reason)
+ WHERE d.id = n.id AND d.state = n.before
+"""
+
+_TELL = """
+UPDATE reports r
+   SET applied_at = now(), outcome = n.outcome
+  FROM unnest($1::bigint[], $2::text[]) AS n (id, outcome)
+ WHERE r.id = n.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A stored report that nothing came of yet, and its delivery as it is now, locked."""
+
+    id: int
+    delivery_id: int | None
+    reference: str | None
+    kind: Kind
+    received_at: datetime
+    state: State | None
+    channel: str
+    address_id: int | None
+
+    @property
+    def is_early(self) -> bool:
+        if self.delivery_id is None:
+            return self.reference is not None
+        return self.kind in _MAKES and self.state in _ON_ITS_WAY
+
+    @property
+    def moves(self) -> bool:
+        makes = _MAKES.get(self.kind)
+        return makes is not None and self.state is not None and makes in TRANSITIONS[self.state]
 
 
 async def _apply(tx: Tx, connection: Driver, ids: Sequence[int]) -> None:
     if not ids:
         return
-    rows = await connection.fetch(_APPLY, ids, _ON_ITS_WAY, _BEFORE_BOUNCED, _BEFORE_DELIVERED)
-    moved = {row["delivery_id"]: (row["channel"], row["state"]) for row in rows if row["outcome"] == "applied"}
-    for channel, state in moved.values():
-        metrics.record_deliveries(channel, state, 1)
-    counted: set[int] = set()
-    signs = []
-    for row in rows:
-        # A soft bounce counts once for a message that was lost, whatever else is said about the same message.
-        if row["kind"] == "soft_bounce":
-            if row["outcome"] != "applied" or row["delivery_id"] in counted:
-                continue
-            counted.add(row["delivery_id"])
-        if row["address_id"] is not None:
-            signs.append(Sign(row["address_id"], row["kind"], row["received_at"]))
-    await note_signs(tx, signs)
+    rows = await connection.fetch(_WAITING, ids)
+    about = list({row["delivery_id"] for row in rows if row["delivery_id"] is not None})
+    deliveries = {row[0]: tuple(row)[1:] for row in await connection.fetch(_DELIVERIES, about)}
+    found = [_Waiting(*row, *deliveries.get(row["delivery_id"], (None, "", None))) for row in rows]
+    ready = [one for one in found if not one.is_early]
+    moved: dict[int, _Waiting] = {}
+    for one in sorted((one for one in ready if one.moves), key=lambda one: _WEIGHT[one.kind]):
+        assert one.delivery_id is not None
+        moved.setdefault(one.delivery_id, one)
+    await connection.execute(
+        _MOVE,
+        list(moved.keys()),
+        [one.state for one in moved.values()],
+        [_MAKES[one.kind] for one in moved.values()],
+        [None if one.kind == "delivered" else one.kind for one in moved.values()],
+    )
+    await connection.execute(_TELL, [one.id for one in ready], [_outcome(one, moved) for one in ready])
+    for (channel, state), count in Counter((one.channel, _MAKES[one.kind]) for one in moved.values()).items():
+        metrics.record_deliveries(channel, state, count)
+    # A soft bounce counts once for a message that was lost, whatever else is said about the same message.
+    await note_signs(
+        tx,
+        [
+            Sign(one.address_id, one.kind, one.received_at)
+            for one in ready
+            if one.address_id is not None and (one.kind != "soft_bounce" or moved.get(one.delivery_id or 0) is one)
+        ],
+    )
+
+
+def _outcome(one: _Waiting, moved: Mapping[int, _Waiting]) -> str:
+    if one.state is None:
+        return "no_delivery"
+    mover = moved.get(one.delivery_id or 0)
+    return "applied" if mover is not None and _MAKES.get(one.kind) == _MAKES[mover.kind] else "no_change"
 
 
 def _storable(text: str) -> str:
