@@ -36,16 +36,20 @@ async def listen(parts: Parts, stop: asyncio.Event) -> None:
 
 
 async def _keep_open(door: MailDoor, bind: MailBind, stop: asyncio.Event) -> None:
-    server = await open_door(door, bind)
-    while server is None and not stop.is_set():
-        await wait(stop, _LOOK_SECONDS)
-        server = await open_door(door, bind)
-    if server is None:
-        return
-    _log.info("taking in mail", protocol=bind.protocol, at=str(bind.at))
-    await stop.wait()
-    server.close()
-    await door.close()
+    """Listen at `bind` until `stop` is set. A place that cannot be had is tried again: it must not stop the sending."""
+    while not stop.is_set():
+        try:
+            server = await open_door(door, bind)
+        except OSError as error:
+            _log.error("cannot take in mail, trying again", at=str(bind.at), error=str(error))
+            server = None
+        if server is None:
+            await wait(stop, _LOOK_SECONDS)
+            continue
+        _log.info("taking in mail", protocol=bind.protocol, at=str(bind.at))
+        await stop.wait()
+        server.close()
+        await door.close()
 
 
 async def open_door(door: MailDoor, bind: MailBind) -> asyncio.Server | None:

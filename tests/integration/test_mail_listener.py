@@ -6,16 +6,20 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import uvloop
+from prometheus_client import REGISTRY
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
-from app.listener import open_door
+from app.listener import listen, open_door
 from app.mail_filing import MailFiling
 from app.mail_server import LARGEST_HEADER, LONGEST_LINE, MailDoor
-from app.settings import Bind, MailBind
+from app.settings import Bind, MailBind, read_settings
+from app.wiring import make_parts
 from claims import Intake
 from claims.submissions import stored_submission
 from foundation.clock import system_clock
@@ -118,6 +122,16 @@ def reply_address(tokens: Tokens, delivery: int) -> str:
     return f"updates+{delivery_reference(tokens, delivery)}@example.com"
 
 
+async def until(fact: Callable[[], bool]) -> None:
+    """Return once `fact` holds; pytest's own limit ends the wait for what never comes."""
+    while not fact():
+        await _pause()
+
+
+async def _pause() -> None:
+    await asyncio.sleep(0.02)
+
+
 async def rows(database: Database, query: str) -> list[tuple[object, ...]]:
     async with database.transaction() as tx:
         return [tuple(row) for row in await tx.execute(text(query))]
@@ -170,6 +184,42 @@ async def test_it_relays_nothing_and_takes_no_forged_address(
         client = await connect()
         assert (await client.say("MAIL FROM:<a@b.example>", f"RCPT TO:<{recipient}>"))[0] == "5"
         assert (await client.say("DATA"))[:3] == "503"
+
+
+async def test_a_place_that_cannot_be_had_is_tried_again_and_stops_nothing_else(
+    database: Database, database_url: str, tokens: Tokens, tmp_path: Path
+) -> None:
+    folder = tmp_path / "later"
+    settings = replace(
+        read_settings({"STORMDESK_SECRET_KEY": "a signing key that only tests use"}),
+        mail_listen=(MailBind("lmtp", folder / "lmtp.sock"), MailBind("smtp", Bind("127.0.0.1", free_port()))),
+    )
+    parts, stop = make_parts(settings, database_url), asyncio.Event()
+    listener = asyncio.create_task(listen(parts, stop))
+    with capture_logs() as logs:
+        await until(lambda: any(entry["event"] == "cannot take in mail, trying again" for entry in logs))
+        folder.mkdir()
+        await until((folder / "lmtp.sock").exists)
+    stop.set()
+    await listener
+    await parts.database.close()
+
+
+async def test_what_is_turned_away_is_counted(database: Database, tokens: Tokens) -> None:
+    def refused() -> float:
+        return REGISTRY.get_sample_value("stormdesk_mail_refused_total", {"reason": "unknown_recipient"}) or 0
+
+    def bounces() -> float:
+        labels = {"source": "mail", "kind": "hard_bounce"}
+        return REGISTRY.get_sample_value("stormdesk_reports_received_total", labels) or 0
+
+    before = refused(), bounces()
+    async with listening(database, tokens) as connect:
+        client = await connect()
+        await client.say("MAIL FROM:<a@b.example>", "RCPT TO:<nobody@example.com>")
+        for _ in range(2):
+            await post(connect, mail("qmail-no-mailbox", tokens, 1), bounce_address(tokens, 1))
+    assert (refused(), bounces()) == (before[0] + 1, before[1] + 1), "a repeat is no second report"
 
 
 async def test_who_keeps_asking_for_strangers_is_let_go(database: Database, tokens: Tokens) -> None:
