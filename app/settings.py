@@ -1,10 +1,11 @@
 """The environment, read once into one frozen value. Every fault in it is reported at once, by name."""
 
 import secrets
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -36,6 +37,14 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class MailBind:
+    """Where mail is taken in: over SMTP or LMTP, at an address or at the path of a Unix socket."""
+
+    protocol: Literal["smtp", "lmtp"]
+    at: Bind | Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between installations. `database_url` None means the embedded PostgreSQL."""
 
@@ -53,6 +62,9 @@ class Settings:
     ops_bind: Bind | None
     sender_connections: int
     sender_depth: int
+    mail_listen: tuple[MailBind, ...]
+    mail_inboxes: frozenset[str]
+    mail_certificate: Path | None
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -83,6 +95,9 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         ops_bind=reader.get("OPS_BIND", _bind, None),
         sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
         sender_depth=reader.get("SENDER_DEPTH", _positive, "25"),
+        mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
+        mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
+        mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
     )
     if reader.faults:
         raise SettingsError("\n".join(reader.faults))
@@ -152,6 +167,42 @@ def _mail_address(text: str) -> str:
         # What names the message in the addresses for answers and bounces needs the rest of the 64.
         raise ValueError(f"must have at most {LONGEST_LOCAL_PART} characters before the @")
     return address
+
+
+def _mail_addresses(text: str) -> frozenset[str]:
+    return frozenset(_mail_address(part.strip()).lower() for part in text.split(",") if part.strip())
+
+
+def _mail_binds(text: str) -> tuple[MailBind, ...]:
+    return tuple(_mail_bind(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _mail_bind(text: str) -> MailBind:
+    scheme, found, rest = text.partition(":")
+    protocol: Literal["smtp", "lmtp"] = "lmtp" if scheme.lower() == "lmtp" else "smtp"
+    place = rest if found and scheme.lower() in ("smtp", "lmtp") else text
+    if place.startswith("/") and not place.startswith("//"):
+        return MailBind(protocol, Path(place))
+    if place.startswith("///"):
+        return MailBind(protocol, Path(place[2:]))
+    try:
+        at = _bind(place.removeprefix("//"))
+        if "/" not in at.host:
+            return MailBind(protocol, at)
+    except ValueError:
+        pass  # said below, for all that it may be
+    raise ValueError(
+        "must be host:port, smtp://host:port, lmtp://host:port or lmtp:/path/of/socket; several with commas"
+    )
+
+
+def _certificate(text: str) -> Path:
+    path = Path(text)
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(path)
+    except (OSError, ssl.SSLError):
+        raise ValueError("must be a PEM file with the certificate chain and its key, that we may read") from None
+    return path
 
 
 def _time_zone(text: str) -> str:

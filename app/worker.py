@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from app.asgi import create_operations_app, status_page
+from app.listener import listen
 from app.loops import Loop, keep, run, stop_on_signals, wait
 from app.outages import Outages
 from app.settings import Settings
@@ -18,6 +19,7 @@ from incidents import StatusPage
 from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
 from notify.mail import MailFactory
+from notify.reports import waiting_step
 from notify.sender import Sender
 from notify.upkeep import upkeep_step
 
@@ -30,13 +32,16 @@ LEASE = timedelta(seconds=60)
 async def work(settings: Settings, database_url: str) -> None:
     """Work until SIGTERM or SIGINT; messages on their way are finished and recorded first."""
     stop = stop_on_signals()
-    async with open_parts(settings, database_url, pool=settings.sender_connections + 6) as parts:
+    async with open_parts(settings, database_url, pool=settings.sender_connections + 12) as parts:
         loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
+            "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }
+        if settings.mail_listen:
+            loops["mail listener"] = partial(listen, parts)
         if settings.ops_bind is not None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))

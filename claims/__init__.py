@@ -3,8 +3,8 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
-from claims.intake import Intake
+from claims.intake import Arrival, Intake, KeyReused
 from claims.ports import Outage, OutageLookup
 from claims.resolver import Resolver
 
-__all__ = ["Intake", "Outage", "OutageLookup", "Resolver"]
+__all__ = ["Arrival", "Intake", "KeyReused", "Outage", "OutageLookup", "Resolver"]

@@ -22,6 +22,7 @@ class Waiting(NamedTuple):
     language: str
     raw: bytes
     received_at: datetime
+    delivery_id: int | None
 
 
 class Placed(NamedTuple):
@@ -65,7 +66,7 @@ async def claim_waiting(connection: Driver, most: int) -> list[Waiting]:
     """Lock up to `most` contacts that wait for a case, oldest first, passing over those another worker has in hand."""
     rows = await connection.fetch(
         """
-        SELECT id, channel, language, raw, received_at
+        SELECT id, channel, language, raw, received_at, delivery_id
           FROM contacts
          WHERE state = 'received' AND (not_before IS NULL OR not_before <= now())
          ORDER BY not_before NULLS FIRST, id
@@ -81,7 +82,7 @@ async def claim_one(connection: Driver, contact_id: int) -> Waiting | None:
     """Lock this contact if it still waits for a case and no other worker has it in hand."""
     row = await connection.fetchrow(
         """
-        SELECT id, channel, language, raw, received_at FROM contacts
+        SELECT id, channel, language, raw, received_at, delivery_id FROM contacts
          WHERE id = $1 AND state = 'received' FOR UPDATE SKIP LOCKED
         """,
         contact_id,

@@ -11,7 +11,7 @@ person's, and belong to a customer when that customer, and no other, has used th
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from claims.names import Agreement, agreement, agrees_so_far, surname_agrees
 from claims.placeholders import tells_apart
@@ -49,10 +49,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who the directory says wrote a contact, and by which clue; and the keys for what it does not know."""
+    """Who the directory says wrote a contact, and by which clue; and the keys for what it does not know.
+
+    `answered`: it answers a message of ours, which proves whose it is, whatever it says itself.
+    """
 
     customer_id: int | None
-    because: Kind | None
+    because: Kind | Literal["answered"] | None
     value: str
     keys: tuple[Key, ...]
 

@@ -22,12 +22,16 @@ _BUSY = "We cannot take this in right now. Please send it again in a moment."
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A contact as it came in. `key`: what its sender calls it, so that sending it again makes no second one."""
+    """A contact as it came in. `key`: what its sender calls it, so that sending it again makes no second one.
+
+    `delivery_id`: the delivery it answers, where the address it was sent to proves that.
+    """
 
     channel: Channel
     language: str
     raw: bytes
     key: str | None = None
+    delivery_id: int | None = None
 
 
 class KeyReused(Invalid):
@@ -142,9 +146,9 @@ async def _insert(connection: Driver, places: Sequence[_Place]) -> list[str | Ex
     """Store a batch; for each place its receipt, or why it was refused."""
     stored = await connection.fetch(
         """
-        INSERT INTO contacts (receipt, idempotency_key, fingerprint, channel, language, raw)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::bytea[])
-                   AS new (receipt, key, fingerprint, channel, language, raw)
+        INSERT INTO contacts (receipt, idempotency_key, fingerprint, channel, language, raw, delivery_id)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::bytea[], $7::bigint[])
+                   AS new (receipt, key, fingerprint, channel, language, raw, delivery_id)
          ORDER BY key NULLS FIRST
             ON CONFLICT (idempotency_key) DO NOTHING
         RETURNING receipt
@@ -155,6 +159,7 @@ async def _insert(connection: Driver, places: Sequence[_Place]) -> list[str | Ex
         [place.arrival.channel for place in places],
         [place.arrival.language for place in places],
         [place.arrival.raw for place in places],
+        [place.arrival.delivery_id for place in places],
     )
     if len(stored) == len(places):
         return [place.receipt for place in places]

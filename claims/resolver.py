@@ -10,18 +10,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 
 import metrics
 from claims import casebook
 from claims.casebook import Waiting
 from claims.evidence import clues_in, evidence_of, questions
-from claims.identity import Known, decide
+from claims.identity import Decision, Known, decide
 from claims.joining import Read, join
 from claims.ports import Outage, OutageLookup
 from claims.submissions import NOTHING_SAID, Submission, named_incident, stored_submission
 from foundation.database import Database, DatabaseAway, Driver, Tx, driver
-from notify import find_customers
+from notify import addressees_of, find_customers
 
 _log = structlog.get_logger()
 
@@ -103,7 +104,7 @@ class Resolver:
 
     async def _resolve(self, tx: Tx, connection: Driver, waiting: Sequence[Waiting], current: Sequence[Outage]) -> None:
         said = {one.id: stored_submission(one.channel, one.raw) or NOTHING_SAID for one in waiting}
-        read = await read_contacts(tx, said)
+        read = await _proven(tx, waiting, said, await read_contacts(tx, said))
         came = {one.id: one.received_at for one in waiting}
         batches, unplaced = await self._by_incident(tx, read, said, came, current)
         for incident_id in sorted(batches):  # in one order everywhere, so that two workers cannot wait in a circle
@@ -153,6 +154,28 @@ class Resolver:
                 if one.decision.customer_id in affected:
                     found.setdefault(one.id, []).append(outage.id)
         return found
+
+
+async def _proven(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submission], read: Sequence[Read]) -> list[Read]:
+    """`read`, with those that answer a delivery of ours decided by it; they are also about what it was about.
+
+    The address an answer came to is signed, so it is proof, also when somebody else of the family writes.
+    """
+    answers = {one.id: one.delivery_id for one in waiting if one.delivery_id is not None}
+    if not answers:
+        return list(read)
+    found = await addressees_of(tx, set(answers.values()))
+    proven = {contact: found[delivery] for contact, delivery in answers.items() if delivery in found}
+    for contact, told in proven.items():
+        topic, _, incident = told.topic.partition(":")
+        if topic == "incident" and not named_incident(said[contact].incident):
+            said[contact] = msgspec.structs.replace(said[contact], incident=incident)
+    return [
+        Read(one.id, one.surname, Decision(whose.customer_id, "answered", whose.customer_number, ()))
+        if (whose := proven.get(one.id)) is not None
+        else one
+        for one in read
+    ]
 
 
 async def read_contacts(tx: Tx, said: Mapping[int, Submission]) -> list[Read]:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from foundation.errors import Fault, Invalid
-from notify import BadAddress, normalise_mail, normalise_phone
+from notify import BadAddress, mail_header, mail_mailbox, mail_text, normalise_mail, normalise_phone, parse_mail
 
 Channel = Literal["web", "api", "mail", "sms", "phone", "post"]
 AsksFor = Literal["refund", "compensation", "expenses", "rebooking", "information", "call_back"]
@@ -82,6 +82,23 @@ def read_form(raw: bytes) -> dict[str, str]:
     return fields
 
 
+def read_mail(raw: bytes) -> Submission:
+    """What a mail says: who wrote it, by its From header, and the words, with all that they quote.
+
+    The header is a clue, as what somebody types into a form is. Reading is bounded and never fails (`notify.mime`);
+    words beyond the longest a contact may have stay in the bytes.
+    """
+    mail = parse_mail(raw)
+    name, address = mail_mailbox(mail, "From")
+    subject, words = mail_header(mail, "Subject"), mail_text(mail)
+    return Submission(
+        name=name[: LONGEST["name"]],
+        email=address[: LONGEST["email"]],
+        message="\n\n".join(part for part in (subject, words) if part)[: LONGEST["message"]],
+        language=mail_header(mail, "Content-Language")[: LONGEST["language"]],
+    )
+
+
 def from_form(fields: Mapping[str, str]) -> Submission:
     """The submission that a form's fields make. A wish that is not on the list is none."""
     wish = fields.get("asks_for", "")
@@ -112,6 +129,8 @@ def stored_submission(channel: str, raw: bytes) -> Submission | None:
     try:
         if channel == "web":
             return from_form(read_form(raw))
+        if channel == "mail":
+            return read_mail(raw)
         return _json.decode(raw)
     except (msgspec.MsgspecError, ValueError):
         return None

@@ -61,6 +61,8 @@ contacts = Table(
     Column("case_id", ForeignKey("cases.id"), index=True),
     Column("customer_id", ForeignKey("customers.id")),
     Column("matched_by", Text),
+    # No foreign key, as on reports.
+    Column("delivery_id", BigInteger),
     _moment("received_at", now=True),
     _moment("not_before"),
     _moment("resolved_at"),

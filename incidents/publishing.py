@@ -168,7 +168,9 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
 async def preview_update(tx: Tx, update_id: str, *, now: datetime) -> Sequence[notify.Reach]:
     """Whom publishing would reach, counted per channel and language; nothing is written."""
     found = await find_update(tx, update_id)
-    return await notify.preview(tx, audience_of(found.incident_id, now), LANGUAGES)
+    return await notify.preview(
+        tx, _addressees(found, found.incident_id, now)["audience"], LANGUAGES, topic=topic_of(found.incident_id)
+    )
 
 
 async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
@@ -205,7 +207,7 @@ async def publish(
     await notify.enqueue(
         tx,
         key=dispatch_key(said.id),
-        topic=f"incident:{incident.id}",
+        topic=topic_of(incident.id),
         number=said.number,
         messages=compose(moved, said, party),
         **_addressees(said, incident.id, now),
@@ -219,6 +221,11 @@ def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]
         return {"audience": audience_of(incident_id, now)}
     wrong = dispatch_key(said.corrects)
     return {"audience": notify.told_of(wrong), "corrects": wrong}
+
+
+def topic_of(incident_id: str) -> str:
+    """What notify knows the news of an incident by; newer news of it overtakes older."""
+    return f"incident:{incident_id}"
 
 
 def dispatch_key(update_id: str) -> str:

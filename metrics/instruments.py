@@ -17,6 +17,15 @@ _deliveries = Counter(
     "Outcomes of deliveries that this process recorded.",
     ["channel", "state"],
 )
+_SOURCES = frozenset({"mail", "sms"})
+_KINDS = frozenset({"delivered", "delayed", "soft_bounce", "hard_bounce", "complaint", "auto_reply", "unreadable"})
+_reports = Counter(
+    "stormdesk_reports_received", "Reports about deliveries that this process stored.", ["source", "kind"]
+)
+_REFUSALS = frozenset(
+    {"unknown_recipient", "too_many_recipients", "too_many_connections", "header_too_long", "not_now"}
+)
+_refused_mail = Counter("stormdesk_mail_refused", "Mail that the listener did not take in, by reason.", ["reason"])
 _send_batch = Histogram(
     "stormdesk_send_batch_seconds",
     "Time from claiming a batch of deliveries to knowing all its outcomes.",
@@ -45,6 +54,16 @@ _refresh = Histogram(
 def record_deliveries(channel: str, state: str, count: int) -> None:
     """`count` deliveries of `channel` were recorded as `state`."""
     _deliveries.labels(_closed(channel, _CHANNELS), _closed(state, _STATES)).inc(count)
+
+
+def record_report(source: str, kind: str) -> None:
+    """A report of `kind` came in from `source`, for the first time, and is stored."""
+    _reports.labels(_closed(source, _SOURCES), _closed(kind, _KINDS)).inc()
+
+
+def record_refused_mail(reason: str) -> None:
+    """The listener turned mail away: `not_now` may come again, the rest not."""
+    _refused_mail.labels(_closed(reason, _REFUSALS)).inc()
 
 
 def record_send_batch_seconds(channel: str, seconds: float) -> None:

@@ -3,17 +3,25 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
+from notify.addressees import Addressee, addressees_of
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
+from notify.mime import header as mail_header
+from notify.mime import mailbox as mail_mailbox
+from notify.mime import parse as parse_mail
+from notify.mime import text_of as mail_text
 from notify.planning import QuietHours, Reach, enqueue, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
+from notify.reports import Report, take_reports
 from notify.steering import cancel, pause, prefer, release, resume, set_seeds
 from notify.tables import exposures
 
 __all__ = [
+    "Addressee",
     "BadAddress",
     "Candidate",
     "Channel",
@@ -23,7 +31,9 @@ __all__ = [
     "Progress",
     "QuietHours",
     "Reach",
+    "Report",
     "Told",
+    "addressees_of",
     "cancel",
     "customer_history",
     "delivery_progress",
@@ -34,8 +44,13 @@ __all__ = [
     "find_customers",
     "fold_name",
     "fold_reference",
+    "lift_suppression",
+    "mail_header",
+    "mail_mailbox",
+    "mail_text",
     "normalise_mail",
     "normalise_phone",
+    "parse_mail",
     "pause",
     "phone_readings",
     "prefer",
@@ -43,5 +58,6 @@ __all__ = [
     "release",
     "resume",
     "set_seeds",
+    "take_reports",
     "told_of",
 ]

@@ -75,6 +75,22 @@ UPDATE addresses
    AND addresses.suppressed_because = 'replaced'
 """
 
+# A mailbox that gave a bounce or a complaint did so for everybody: whoever the file adds to it is not sent to either.
+_ADDRESSES_KNOWN_BAD = """
+WITH bad AS MATERIALIZED (
+    SELECT DISTINCT ON (channel, value) channel, value, suppressed_because
+      FROM addresses
+     WHERE health = 'suppressed' AND suppressed_because IN ('hard_bounce', 'soft_bounces', 'complaint')
+     ORDER BY channel, value, id
+)
+UPDATE addresses
+   SET health = 'suppressed', suppressed_because = bad.suppressed_because
+  FROM bad, wanted_addresses wanted
+ WHERE addresses.channel = bad.channel AND addresses.value = bad.value AND addresses.health = 'usable'
+   AND addresses.customer_id = wanted.customer_id AND addresses.channel = wanted.channel
+   AND addresses.value = wanted.value
+"""
+
 # First the few addresses the file no longer names, then the questions about each; asked of everybody they are slow.
 _ADDRESSES_REPLACED = """
 WITH unnamed AS MATERIALIZED (
@@ -137,6 +153,7 @@ STATEMENTS = (
     ("", "ANALYZE wanted_addresses"),
     ("addresses_new", _ADDRESSES_NEW),
     ("addresses_returned", _ADDRESSES_RETURNED),
+    ("", _ADDRESSES_KNOWN_BAD),
     ("addresses_replaced", _ADDRESSES_REPLACED),
     ("", _LATEST_EXPOSURES),
     ("", "ANALYZE latest_exposures"),

@@ -15,6 +15,7 @@ from foundation.database import Driver, Tx, driver
 from notify import paced
 from notify.delivery import Outcome
 from notify.fallback import fall_back
+from notify.health import note_rejections
 from notify.messages import Message
 from notify.order import let_go
 from notify.pacing import domain_of
@@ -238,6 +239,7 @@ async def record(connection: Driver, batch_ids: Sequence[BatchId], done: Sequenc
     if waiting:
         await _wait_again(connection, [one for one in done if one.id in waiting])
     if refused:
+        await note_rejections(connection, refused)
         await fall_back(connection, refused)
     if overtaken:
         await let_go(connection, overtaken)

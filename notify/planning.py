@@ -40,6 +40,7 @@ from foundation.database import Tx, driver
 from foundation.errors import Conflict, Invalid
 from notify import order
 from notify.messages import ChannelName, MessageText, faults_in
+from notify.opt_outs import opted_out
 from notify.tables import BATCH, addresses, batches, customers, deliveries, dispatches, messages, seeds
 
 # Columns customer_id and needed_at.
@@ -123,7 +124,7 @@ async def enqueue(
     await _store_messages(tx, dispatch_id, messages)
     if hold:
         audience = _with_seeds(audience)
-    await _plan(tx, dispatch_id, _Plan(audience, _channels(messages)), urgency, quiet if urgency else None)
+    await _plan(tx, dispatch_id, _Plan(topic, audience, _channels(messages)), urgency, quiet if urgency else None)
     if hold:
         await _hold(tx, dispatch_id)
     await _supersede(tx, dispatch_id, topic, number)
@@ -151,9 +152,11 @@ async def preview(
     audience: Audience,
     languages: Sequence[str],
     channels: Sequence[ChannelName] = ("mail",),
+    *,
+    topic: str = "",
 ) -> list[Reach]:
     """Whom `enqueue` would reach now with messages in `languages`, by the same statement, storing nothing."""
-    plan = _Plan(audience, [(channel, list(languages)) for channel in channels]).subquery()
+    plan = _Plan(topic, audience, [(channel, list(languages)) for channel in channels]).subquery()
     reached = func.count(plan.c.address_id)
     statement = select(plan.c.channel, plan.c.language, reached, func.count() - reached)
     found = {
@@ -224,6 +227,7 @@ def _with_seeds(audience: Audience) -> Audience:
 class _Plan:
     """Who gets what: one row per customer of `audience`. `channels`: each with the languages there is a text in."""
 
+    topic: str
     audience: Audience
     channels: Sequence[tuple[ChannelName, Sequence[str]]]
 
@@ -261,8 +265,11 @@ class _Plan:
         preferred = [(and_(reached.c.prefers == channel, one.is_not(None)), channel) for channel, one in at.items()]
         possible = [(one.is_not(None), channel) for channel, one in at.items()]
         channel = case(*preferred, *possible, else_=self.channels[0][0])
-        chosen = select(reached, channel.label("channel")).subquery("chosen")
-        address = case(*((chosen.c.channel == name, chosen.c[f"{name}_address"]) for name in at))
+        left = opted_out(reached.c.customer_id, self.topic).label("left")
+        chosen = select(reached, channel.label("channel"), left).subquery("chosen")
+        address = case(
+            (chosen.c.left, null()), *((chosen.c.channel == name, chosen.c[f"{name}_address"]) for name in at)
+        )
         language = case(
             *((chosen.c.channel == name, _language(chosen.c.wanted, languages)) for name, languages in self.channels)
         )
@@ -272,7 +279,7 @@ class _Plan:
             chosen.c.channel,
             language.label("language"),
             address.label("address_id"),
-            case((address.is_(None), chosen.c.reason)).label("reason"),
+            case((chosen.c.left, "opted_out"), (address.is_(None), chosen.c.reason)).label("reason"),
         ).subquery("plan")
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     Interval,
+    LargeBinary,
     SmallInteger,
     Table,
     Text,
@@ -72,6 +73,9 @@ addresses = Table(
     Column("health", Text, nullable=False, server_default="usable"),
     Column("suppressed_because", Text),
     _moment("created_at", now=True),
+    Column("soft_bounces", SmallInteger, nullable=False, server_default="0"),
+    _moment("soft_bounces_since"),
+    _moment("last_bounce_at"),
     UniqueConstraint("customer_id", "channel", "value"),
     Index(None, "channel", "value"),
 )
@@ -219,4 +223,36 @@ opt_outs = Table(
     Column("how", Text, nullable=False),
     _moment("at", now=True),
     UniqueConstraint("customer_id", "topic"),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    _id(),
+    Column("source", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("delivery_id", BigInteger),
+    Column("reference", Text),
+    Column("kind", Text, nullable=False),
+    Column("status", Text),
+    Column("text", Text, nullable=False, server_default=""),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    _moment("applied_at"),
+    Column("outcome", Text),
+    UniqueConstraint("source", "key"),
+    Index("reports_delivery_id_index", "delivery_id", postgresql_where=text("delivery_id IS NOT NULL")),
+    Index("reports_waiting_index", "id", postgresql_where=text("applied_at IS NULL")),
+    Index("reports_no_delivery_index", "received_at", postgresql_where=text("outcome = 'no_delivery'")),
+)
+
+address_journal = Table(
+    "address_journal",
+    metadata,
+    _id(),
+    Column("address_id", ForeignKey(addresses.c.id), nullable=False, index=True),
+    _moment("at", now=True),
+    Column("actor", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("reason", Text, nullable=False),
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.secret import kept_secret, own_secret
-from app.settings import Bind, SettingsError, read_settings
+from app.settings import Bind, MailBind, SettingsError, read_settings
 
 SECRET = {"STORMDESK_SECRET_KEY": "k" * 32}
 
@@ -111,3 +111,34 @@ def test_a_sender_address_leaves_room_for_what_names_each_message() -> None:
 def test_the_public_address_can_stand_in_a_mail() -> None:
     with pytest.raises(SettingsError, match="STORMDESK_PUBLIC_URL: must be written in plain letters"):
         read_settings({**SECRET, "STORMDESK_PUBLIC_URL": "https://störung.example"})
+
+
+def test_mail_is_taken_in_where_it_is_asked_for() -> None:
+    listen = "127.0.0.1:2525, smtp://[::1]:25, lmtp://127.0.0.1:2424, lmtp:/run/mail.sock, lmtp:///run/other.sock"
+    settings = read_settings(
+        {**SECRET, "STORMDESK_MAIL_LISTEN": listen, "STORMDESK_MAIL_INBOXES": "Info@Example.com, "}
+    )
+    assert settings.mail_listen == (
+        MailBind("smtp", Bind("127.0.0.1", 2525)),
+        MailBind("smtp", Bind("::1", 25)),
+        MailBind("lmtp", Bind("127.0.0.1", 2424)),
+        MailBind("lmtp", Path("/run/mail.sock")),
+        MailBind("lmtp", Path("/run/other.sock")),
+    )
+    assert settings.mail_inboxes == frozenset({"info@example.com"})
+    assert (read_settings(SECRET).mail_listen, read_settings(SECRET).mail_inboxes) == ((), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MAIL_LISTEN", "127.0.0.1"),
+        ("MAIL_LISTEN", "http://127.0.0.1:25"),
+        ("MAIL_LISTEN", "127.0.0.1:25, lmtp:"),
+        ("MAIL_INBOXES", "info@example.com, nobody"),
+        ("MAIL_CERTIFICATE", "/nowhere/mail.pem"),
+    ],
+)
+def test_a_way_in_for_mail_that_cannot_be_is_reported_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"STORMDESK_{name}: "):
+        read_settings({**SECRET, f"STORMDESK_{name}": value})

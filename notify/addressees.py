@@ -1,0 +1,30 @@
+"""Whom a delivery was for and what it was about: for those who hold an answer to it. Reads only."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from foundation.database import Tx, driver
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """The customer a delivery was for. `topic`: what it was about, such as `incident:ab12…`."""
+
+    customer_id: int
+    customer_number: str
+    topic: str
+
+
+async def addressees_of(tx: Tx, delivery_ids: Collection[int]) -> Mapping[int, Addressee]:
+    """Delivery id → whom it was for, of those that exist."""
+    rows = await (await driver(tx)).fetch(
+        """
+        SELECT d.id, d.customer_id, c.number, p.topic
+          FROM deliveries d
+          JOIN customers c ON c.id = d.customer_id
+          JOIN dispatches p ON p.id = d.dispatch_id
+         WHERE d.id = ANY ($1::bigint[])
+        """,
+        list(delivery_ids),
+    )
+    return {row[0]: Addressee(*tuple(row)[1:]) for row in rows}
