@@ -40,7 +40,7 @@ WITH clues AS (
 SELECT clues.place, clues.kind, found.id, found.name_key, clues.value
   FROM clues
  CROSS JOIN LATERAL (
-    SELECT id, name_key FROM customers WHERE number_key = clues.value ORDER BY id LIMIT $4
+    SELECT id, name_key FROM customers WHERE number_key = clues.value AND kind = 'customer' ORDER BY id LIMIT $4
  ) found
  WHERE clues.kind = 'customer_number'
  UNION ALL
@@ -62,6 +62,7 @@ SELECT clues.place, clues.kind, found.id, found.name_key, clues.value
      WHERE addresses.channel = CASE clues.kind WHEN 'mail' THEN 'mail' ELSE 'sms' END
        AND addresses.value = clues.value
        AND addresses.suppressed_because IS DISTINCT FROM 'replaced'
+       AND customers.kind = 'customer'
      ORDER BY customers.id LIMIT $4
  ) found
  WHERE clues.kind IN ('mail', 'phone')
@@ -72,7 +73,8 @@ async def find_customers(tx: Tx, clues: Sequence[Clue], *, limit: int) -> list[C
     """Every customer who fits any of `clues`, in one query; a clue that fits nobody has no row.
 
     At most `limit` customers a clue: more than that share the value, which then says nothing about who wrote. An
-    address that the directory has replaced no longer points to its former owner.
+    address that the directory has replaced no longer points to its former owner, and a subscriber is not a customer:
+    anybody can type anybody's address into a form.
     """
     if not clues:
         return []

@@ -24,7 +24,7 @@ __all__ = [
     "one_line",
 ]
 
-ChannelName = Literal["mail", "sms"]
+ChannelName = Literal["mail", "sms", "webhook"]
 
 # Printable ASCII without blanks, quotes, angle brackets, commas: nothing that means something in SMTP or in a header.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")

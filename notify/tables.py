@@ -57,6 +57,7 @@ customers = Table(
     _moment("created_at", now=True),
     _moment("updated_at", now=True),
     Column("prefers", Text),
+    Column("kind", Text, nullable=False, server_default="customer"),
     Index("customers_number_key_index", "number_key"),
 )
 
@@ -255,4 +256,34 @@ address_journal = Table(
     Column("actor", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("reason", Text, nullable=False),
+)
+
+followers = Table(
+    "followers",
+    metadata,
+    Column("customer_id", ForeignKey(customers.c.id), nullable=False),
+    # An incident belongs to incidents; as with components, the foreign key goes by name.
+    Column("incident_id", ForeignKey("incidents.id"), index=True),
+    _moment("created_at", now=True),
+    UniqueConstraint("customer_id", "incident_id", postgresql_nulls_not_distinct=True),
+)
+
+follow_requests = Table(
+    "follow_requests",
+    metadata,
+    _id(),
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False, index=True),
+    Column("host", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("incident_id", ForeignKey("incidents.id")),
+    Column("client", Text, nullable=False),
+    Column("customer_id", ForeignKey(customers.c.id), index=True),
+    Column("created_at", DateTime(timezone=True), nullable=False, index=True),
+    _moment("handled_at"),
+    _moment("asked_at"),
+    _moment("confirmed_at"),
+    Index("follow_requests_new_index", "id", postgresql_where=text("handled_at IS NULL")),
+    Index(None, "client", "created_at"),
+    Index("follow_requests_host_index", "host", "asked_at", postgresql_where=text("channel = 'webhook'")),
 )
