@@ -16,10 +16,13 @@ from notify.addresses import BadAddress
 _LONGEST = 500
 # Visible ASCII without what RFC 3986 keeps out of a URL; so no blank, line end or NUL can reach a request line.
 _WRITTEN = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]+")
+_BLANK = re.compile(r"[\s\x00-\x20\x7f-\xa0\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 # Names that mean something only inside a network (RFC 6761, 6762, 7686, 8375, 9476, and what clouds use).
-_INSIDE = ("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "onion", "alt",
-           "home.arpa", "in-addr.arpa", "ip6.arpa", "invalid")  # fmt: skip
+_INSIDE = (
+    *("localhost", "local", "localdomain", "internal", "intranet", "lan", "home", "corp", "private", "onion", "alt"),
+    *("home.arpa", "in-addr.arpa", "ip6.arpa", "invalid"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,10 @@ def read_webhook(text: str, *, schemes: tuple[str, ...] = ("https",)) -> Webhook
     Addresses in digits are refused in every way of writing them (127.0.0.1, 2130706433, 0x7f.1, [::1]): a service that
     the world can reach has a name, and a certificate for it.
     """
-    text = text.strip()
+    text = text.strip(" \t\r\n")
+    # Before anything is taken apart: urlsplit drops line ends in silence, as browsers do.
+    if _BLANK.search(text):
+        raise BadAddress("The address must be one line without spaces.")
     if len(text) > _LONGEST:
         raise BadAddress(f"The address is longer than {_LONGEST} characters.")
     try:

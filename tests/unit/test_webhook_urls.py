@@ -106,6 +106,9 @@ def test_ssrf_a_url_that_does_not_name_a_public_server_is_refused(text: str) -> 
         "https://hooks.example.com/x HTTP/1.1\r\nHost: inside",
         "https://hooks.example.com/x\x00y",
         "https://hooks.example.com/\u2028",
+        "https://hooks.example.com/a\r\nX-Evil:1",
+        "https://hooks.example\t.com/",
+        "https://hooks\u200b.example.com/",
         'https://hooks.example.com/"',
         "https://hooks.example.com\\@10.0.0.1/",
         "https://hooks.exa mple.com/",
@@ -114,12 +117,6 @@ def test_ssrf_a_url_that_does_not_name_a_public_server_is_refused(text: str) -> 
 def test_header_injection_through_the_url_is_refused(text: str) -> None:
     with pytest.raises(BadAddress):
         read_webhook(text)
-
-
-def test_line_ends_that_a_parser_drops_in_silence_reach_no_request() -> None:
-    """Python's urlsplit removes tabs and line ends, as browsers do; what is left is one harmless line."""
-    url = read_webhook("https://hooks.example.com/a\r\nX-Evil:1")
-    assert str(url) == "https://hooks.example.com/aX-Evil:1"
 
 
 def test_one_service_has_one_spelling() -> None:
