@@ -14,7 +14,14 @@ from app.static_files import CONTENT_TYPES
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
-_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json; charset=utf-8", **CONTENT_TYPES}
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json; charset=utf-8",
+    ".atom": "application/atom+xml; charset=utf-8",
+    **CONTENT_TYPES,
+}
+# Files that exist once a language.
+SPOKEN = (".html", ".atom")
 _FRESH = "public, max-age=10"
 _FOR_EVER = "public, max-age=31536000, immutable"
 # Of every page. None needs a script or anything from elsewhere: whatever slipped through escaping would still be inert.
@@ -73,10 +80,10 @@ def document(name: str, content: bytes, tag: str, *, compressed: bytes | None = 
     kind = PurePath(name).suffix
     headers = {"content-type": _TYPES[kind], "x-content-type-options": "nosniff"}
     headers["cache-control"] = _FOR_EVER if name.startswith("static/") else _FRESH if status == 200 else "no-store"
-    headers["vary"] = "Accept-Encoding, Accept-Language" if kind == ".html" else "Accept-Encoding"
+    headers["vary"] = "Accept-Encoding, Accept-Language" if kind in SPOKEN else "Accept-Encoding"
     if kind == ".html":
         headers |= GUARDS
-    elif kind == ".json":
+    elif kind in (".json", ".atom"):
         headers["access-control-allow-origin"] = "*"
     if compressed is None:
         compressed = gzip.compress(content, 6, mtime=0)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 from babel.dates import format_timedelta
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.answers import Answer, Document, document, takes_gzip
+from app.answers import SPOKEN, Answer, Document, document, takes_gzip
 from app.problems import problem
 from app.static_files import static_files
 from app.templates import choose_language, render
@@ -157,11 +157,15 @@ class PublicPage:
 
 
 def _address(name: str) -> tuple[str, str]:
-    """Where a file is found: `incidents/abc.nl.html` → ("/incidents/abc", "nl"); data and assets have no language."""
-    if not name.endswith(".html"):
+    """Where a file is found: `incidents/abc.nl.html` → ("/incidents/abc", "nl"), `feed.nl.atom` → ("/feed.atom", "nl").
+
+    Data and assets have no language.
+    """
+    if not name.endswith(SPOKEN):
         return f"/{name}", ""
-    stem, _, language = name.removesuffix(".html").rpartition(".")
-    return ("/" if stem == "index" else f"/{stem}"), language
+    stem, language, kind = name.rsplit(".", 2)
+    path = "/" if stem == "index" else f"/{stem}"
+    return (path if kind == "html" else f"{path}.{kind}"), language
 
 
 @lru_cache

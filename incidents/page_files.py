@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 MANIFEST = "manifest.json"
-COMPRESSED = (".html", ".json", ".css", ".svg")
+COMPRESSED = (".html", ".json", ".css", ".svg", ".atom")
 
 
 class PageNotWritten(Exception):

@@ -6,7 +6,7 @@ somebody else's, and works without it.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import astuple
 from datetime import datetime
@@ -19,6 +19,7 @@ import metrics
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
 from incidents import statuspage_v2
+from incidents.feed import feed_of, feed_of_all
 from incidents.lifecycle import LANGUAGES, PHASES
 from incidents.page_files import Manifest, is_intact, only_writer, read_manifest, sha256, write_edition
 from incidents.page_view import lay_out
@@ -27,6 +28,8 @@ from incidents.snapshot import PastIncident, ShownIncident, Snapshot, fingerprin
 from incidents.statuspage_v2 import Publisher
 
 REFRESH_SECONDS = 30
+# Of the disruptions that are over, the feed of everything holds the updates of the last few.
+PAST_IN_FEED = 5
 # Placed where the page may have to say that it is old. Whoever serves the file puts the sentence there: without the
 # application the file cannot know. It holds characters that no text on the page can contain unescaped.
 AGE_PLACE = "<!--stormdesk:age-->"
@@ -75,8 +78,10 @@ class StatusPage:
                 async with database.snapshot() as tx:
                     known = await fingerprint(tx)
                     past = await past_incidents(tx)
-                    snapshot = await read_snapshot(tx, at=now, closed=self._to_redraw(before, past))
-                await asyncio.to_thread(self._write, before, known, snapshot, past)
+                    redrawn = self._to_redraw(before, past)
+                    latest = [one.id for one in past[:PAST_IN_FEED]]
+                    snapshot = await read_snapshot(tx, at=now, closed={*redrawn, *latest})
+                await asyncio.to_thread(self._write, before, known, snapshot, past, redrawn)
                 metrics.record_status_page_seconds(time.perf_counter() - started)
 
     async def step(self, database: Database) -> bool:
@@ -97,8 +102,15 @@ class StatusPage:
         drawn = before.stamps if before is not None and before.look == self._look() else {}
         return [one.id for one in past if drawn.get(one.id) != one.stamp]
 
-    def _write(self, before: Manifest | None, known: str, snapshot: Snapshot, past: list[PastIncident]) -> None:
-        contents = self._files(snapshot, past)
+    def _write(
+        self,
+        before: Manifest | None,
+        known: str,
+        snapshot: Snapshot,
+        past: list[PastIncident],
+        redrawn: Collection[str],
+    ) -> None:
+        contents = self._files(snapshot, past, redrawn)
         digests = {name: sha256(content) for name, content in contents.items()}
         kept = {} if before is None else before.files
         changed = {
@@ -115,8 +127,12 @@ class StatusPage:
         )
         write_edition(self._folder, manifest, changed)
 
-    def _files(self, snapshot: Snapshot, past: list[PastIncident]) -> dict[str, bytes]:
+    def _files(self, snapshot: Snapshot, past: list[PastIncident], redrawn: Collection[str]) -> dict[str, bytes]:
         files = {**self._assets, **statuspage_v2.documents(snapshot, self._publisher)}
+        files |= feed_of_all((*snapshot.open, *snapshot.closed), self._publisher)
+        shown = (*snapshot.open, *(one for one in snapshot.closed if one.id in redrawn))
+        for incident in shown:
+            files |= feed_of(incident, self._publisher)
         groups = lay_out(snapshot.components)
         headline = roll_up((one.status for one in snapshot.components), (one.impact for one in snapshot.open))
         for language in LANGUAGES:
@@ -125,7 +141,7 @@ class StatusPage:
                 total=len(snapshot.components), past=past[:5],
             )  # fmt: skip
             files[f"history.{language}.html"] = self._page("history", language, snapshot.at, past=past)
-            for incident in (*snapshot.open, *snapshot.closed):
+            for incident in shown:
                 files[f"incidents/{incident.id}.{language}.html"] = self._incident(incident, language, snapshot.at)
         return files
 
