@@ -16,10 +16,11 @@ import claims.pages
 import incidents.pages
 import metrics.pages
 import notify.message_pages
+import notify.follow_pages
 from app import operations
 from app.answers import GUARDS
 from app.auth import BearerTokens
-from app.outages import Outages
+from app.outages import Outages, public_titles
 from app.problems import away, http_error, refusal, unexpected, unstorable
 from app.public_page import PageStore, PublicPage
 from app.static_files import static_files
@@ -41,6 +42,7 @@ def create_app(parts: Parts) -> PublicPage:
         *_incidents_routes(parts),
         *_claims_routes(parts, intake),
         *_message_routes(parts),
+        *_follow_routes(parts),
         *metrics.pages.routes(database=parts.database),
     ]
     if parts.settings.ops_bind is None:
@@ -109,11 +111,29 @@ def _message_routes(parts: Parts) -> Sequence[BaseRoute]:
     return notify.message_pages.message_routes(database=parts.database, tokens=parts.tokens, look=look)
 
 
+def _follow_routes(parts: Parts) -> Sequence[BaseRoute]:
+    settings = parts.settings
+    look = notify.follow_pages.Look(
+        render=render,
+        language_of=choose_language,
+        page_name=settings.page_name,
+        public_url=settings.public_url,
+        guards=GUARDS,
+    )
+    return notify.follow_pages.follow_routes(
+        database=parts.database, tokens=parts.tokens, titles=public_titles, clock=parts.clock, look=look
+    )
+
+
 def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
     settings = parts.settings
     composer = Composer(render, settings.page_name, settings.public_url, settings.page_time_zone)
     return incidents.pages.routes(
-        database=parts.database, page=status_page(parts), compose=composer.messages, clock=parts.clock
+        database=parts.database,
+        page=status_page(parts),
+        compose=composer.messages,
+        compose_webhook=composer.webhook,
+        clock=parts.clock,
     )
 
 

@@ -53,3 +53,9 @@ class Outages:
 
 def _outage(incident: Incident) -> Outage:
     return Outage(incident.id, incident.title, incident.phase, incident.started_at)
+
+
+async def public_titles(tx: Tx, ids: Collection[str]) -> Mapping[str, Mapping[str, str]]:
+    """`notify.following.PublicTitles`, met by incidents: those of `ids` the public knows of, with their titles."""
+    found = await find_incidents(tx, await public_incidents(tx, ids))
+    return {key: incident.title for key, incident in found.items()}

@@ -9,15 +9,19 @@ import structlog
 from app.asgi import create_operations_app, status_page
 from app.listener import listen
 from app.loops import Loop, keep, run, stop_on_signals, wait
-from app.outages import Outages
+from app.outages import Outages, public_titles
 from app.settings import Settings
+from app.templates import render
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
-from foundation.database import Database
+from foundation.database import Database, DatabaseAway
 from incidents import StatusPage
 from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
+from notify.channels.webhook import WebhookChannel
+from notify.confirmations import Confirmations
+from notify.following import webhook_is_gone
 from notify.mail import MailFactory
 from notify.reports import waiting_step
 from notify.sender import Sender
@@ -27,14 +31,18 @@ _log = structlog.get_logger()
 
 # Longer than a batch takes at a slow relay; it is renewed while the batch lasts.
 LEASE = timedelta(seconds=60)
+# Receivers are strangers' machines, a lane's whole batch at once: few lanes reach many.
+WEBHOOK_LANES, WEBHOOK_DEPTH = 4, 10
 
 
 async def work(settings: Settings, database_url: str) -> None:
     """Work until SIGTERM or SIGINT; messages on their way are finished and recorded first."""
     stop = stop_on_signals()
-    async with open_parts(settings, database_url, pool=settings.sender_connections + 12) as parts:
+    async with open_parts(settings, database_url, pool=settings.sender_connections + 15) as parts:
         loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
+            "webhooks": webhook_sender(parts).run,
+            "following": partial(keep, confirmations(parts).step, idle_seconds=0.5),
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
@@ -79,4 +87,33 @@ def mail_sender(parts: Parts) -> Sender:
     channel = MailChannel(settings.smtp_urls, factory, greeting_name=settings.mail_from.rpartition("@")[2])
     return Sender(
         parts.database, channel, connections=settings.sender_connections, depth=settings.sender_depth, lease=LEASE
+    )
+
+
+def webhook_sender(parts: Parts) -> Sender:
+    """The sender to subscribers' machines."""
+
+    async def gone(url: str) -> None:
+        try:
+            async with parts.database.transaction() as tx:
+                await webhook_is_gone(tx, url)
+        except DatabaseAway as error:  # it will answer the same the next time
+            _log.warning("database is away, webhook not taken off", reason=str(error))
+
+    channel = WebhookChannel(parts.tokens, public_url=parts.settings.public_url, gone=gone)
+    return Sender(parts.database, channel, connections=WEBHOOK_LANES, depth=WEBHOOK_DEPTH, lease=LEASE)
+
+
+def confirmations(parts: Parts) -> Confirmations:
+    """What asks the owners of addresses whether they want to follow."""
+    settings = parts.settings
+    return Confirmations(
+        database=parts.database,
+        tokens=parts.tokens,
+        titles=public_titles,
+        render=render,
+        page_name=settings.page_name,
+        public_url=settings.public_url,
+        time_zone=settings.page_time_zone,
+        clock=parts.clock,
     )

@@ -53,8 +53,16 @@ class Tokens:
 
     def name(self, purpose: str, text: str) -> str:
         """A keyed, unguessable name (26 characters a-z2-7) that is always the same for the same text."""
-        number = int.from_bytes(_tag(self._keys[0], purpose, text.encode()), "big") << 2
-        return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+        return _name(self._keys[0], purpose, text)
+
+    def names(self, purpose: str, text: str) -> list[str]:
+        """`name` with every key, the newest first: what somebody was told before a rotation is among them."""
+        return [_name(key, purpose, text) for key in self._keys]
+
+
+def _name(key: bytes, purpose: str, text: str) -> str:
+    number = int.from_bytes(_tag(key, purpose, text.encode()), "big") << 2
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
 
 
 class Namer:

@@ -6,9 +6,9 @@ It says who and how soon; how they are reached, and whether they may be, is noti
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, column, func, select, text
+from sqlalchemy import CTE, ColumnElement, Select, column, exists, func, select, text, union_all
 
-from notify import exposures
+from notify import exposures, followers_of
 
 # Whoever was due to leave in the last hours is most likely still waiting there, and has the most to gain from news.
 STILL_WAITING = timedelta(hours=6)
@@ -37,8 +37,31 @@ def audience_of(incident_id: str, now: datetime) -> Select[Any]:
     `needed_at` orders the sending: the first need still ahead, or just past (`STILL_WAITING`). A need long past, and
     one without a time, says nothing about haste: None, which comes after every time.
     """
+    return _concerned(_affected(incident_id), now)
+
+
+def people_to_tell(incident_id: str, now: datetime) -> Select[Any]:
+    """Everyone concerned, and after them whoever follows the page or this incident: columns as of `audience_of`.
+
+    Who can be told at the address of somebody concerned is left out of the followers: it is the same person.
+    """
+    affected = _affected(incident_id)
+
+    def is_concerned(customer_id: ColumnElement[int]) -> ColumnElement[bool]:
+        keys = select(affected.c.key)
+        return exists().where(exposures.c.customer_id == customer_id, exposures.c.component_key.in_(keys))
+
+    followers = followers_of(incident_id, besides=is_concerned)
+    everyone = union_all(_concerned(affected, now), followers).subquery("everyone")
+    return select(everyone.c.customer_id, everyone.c.needed_at)
+
+
+def _affected(incident_id: str) -> CTE:
     keys = text(_AFFECTED_KEYS).bindparams(incident_id=incident_id).columns(column("key"))
-    affected = keys.cte("affected_components")
+    return keys.cte("affected_components")
+
+
+def _concerned(affected: CTE, now: datetime) -> Select[Any]:
     counts = exposures.c.needed_at >= now - STILL_WAITING
     return (
         select(exposures.c.customer_id, func.min(exposures.c.needed_at).filter(counts).label("needed_at"))

@@ -1,10 +1,12 @@
-"""What an update says to one person: its mail, written once per language from a template. It sends nothing."""
+"""What an update says to one person, written once per language from a template, and to a machine. It sends nothing."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from incidents import statuspage_v2
 from incidents.lifecycle import LANGUAGES, UpdateText
 from incidents.records import Incident, Update
+from incidents.snapshot import Snapshot
 from notify import MessageText, escape_slots
 
 Render = Callable[..., str]
@@ -22,6 +24,11 @@ class Composer:
     def messages(self, incident: Incident, update: Update, party: str | None) -> Sequence[MessageText]:
         """The messages of a published update, one per language; `party` is the name of whom the cause concerns."""
         return [self._mail(language, incident, update, party) for language in LANGUAGES]
+
+    def webhook(self, snapshot: Snapshot, incident_id: str) -> MessageText:
+        """What machines that follow are told of an incident, in Statuspage's format; in English, as that has it."""
+        told = statuspage_v2.webhook(snapshot, incident_id, statuspage_v2.Publisher(self.page_name, self.public_url))
+        return MessageText(channel="webhook", language="en", subject="", body=escape_slots(told))
 
     def _mail(self, language: str, incident: Incident, update: Update, party: str | None) -> MessageText:
         text = update.texts[language]

@@ -19,6 +19,7 @@ from incidents.bodies import IncidentBody, IncidentChanges, PublishBody, UpdateB
 from incidents.page_files import PageNotWritten
 from incidents.publishing import (
     Compose,
+    ComposeWebhook,
     Telling,
     amend,
     approve,
@@ -39,14 +40,21 @@ STEERING = {"release": notify.release, "pause": notify.pause, "resume": notify.r
 
 
 def routes(
-    *, database: Database, page: StatusPage, compose: Compose, clock: Clock, telling: Telling | None = None
+    *,
+    database: Database,
+    page: StatusPage,
+    compose: Compose,
+    clock: Clock,
+    telling: Telling | None = None,
+    compose_webhook: ComposeWebhook | None = None,
 ) -> list[BaseRoute]:
-    """Every route of incidents. `compose` writes the messages of an update (`Composer.messages`).
+    """Every route of incidents. `compose` writes an update's messages (`Composer.messages`), `compose_webhook` those
+    to machines (`Composer.webhook`).
 
     `telling`: how updates are told when nothing else is said (quiet hours, and when texts stand in for mail).
     """
     api = _Incidents(database, clock)
-    said = _Updates(database, page, compose, clock, telling or Telling())
+    said = _Updates(database, page, compose, clock, telling=telling or Telling(), compose_webhook=compose_webhook)
     return [
         Route("/api/v1/incidents", api.declare, methods=["POST"]),
         Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
@@ -89,8 +97,18 @@ class _Incidents:
 
 
 class _Updates:
-    def __init__(self, database: Database, page: StatusPage, compose: Compose, clock: Clock, telling: Telling) -> None:
+    def __init__(
+        self,
+        database: Database,
+        page: StatusPage,
+        compose: Compose,
+        clock: Clock,
+        *,
+        telling: Telling,
+        compose_webhook: ComposeWebhook | None,
+    ) -> None:
         self._telling = telling
+        self._compose_webhook = compose_webhook
         self._database = database
         self._page = page
         self._compose = compose
@@ -127,7 +145,15 @@ class _Updates:
         wish = read_body(await request.body() or b"{}", PublishBody)
         telling = replace(self._telling, urgent=wish.urgent, hold=wish.hold, not_after=wish.not_after)
         async with self._database.transaction() as tx:
-            said = await publish(tx, _actor(request), update_id, self._compose, now=self._clock(), telling=telling)
+            said = await publish(
+                tx,
+                _actor(request),
+                update_id,
+                self._compose,
+                now=self._clock(),
+                telling=telling,
+                compose_webhook=self._compose_webhook,
+            )
             planned = await notify.delivery_summary(tx, dispatch_key(update_id))
         # Committed: from here on nothing may undo it. What fails to be drawn now the worker's loop draws.
         visible = await self._draw()

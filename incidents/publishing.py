@@ -19,7 +19,7 @@ import notify
 from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
-from incidents.audience import audience_of
+from incidents.audience import people_to_tell
 from incidents.component_status import restate_components
 from incidents.components import unknown_scope
 from incidents.lifecycle import (
@@ -36,11 +36,13 @@ from incidents.lifecycle import (
     title_faults,
 )
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
+from incidents.snapshot import Snapshot, read_snapshot
 from incidents.tables import incident_scope, incidents, parties, updates
 
 _log = structlog.get_logger()
 
 Compose = Callable[[Incident, Update, str | None], Sequence[notify.MessageText]]
+ComposeWebhook = Callable[[Snapshot, str], notify.MessageText]
 
 _ALPHABET = string.ascii_lowercase + string.digits
 
@@ -166,11 +168,20 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
 
 
 async def preview_update(tx: Tx, update_id: str, *, now: datetime) -> Sequence[notify.Reach]:
-    """Whom publishing would reach, counted per channel and language; nothing is written."""
+    """Whom publishing would reach, counted per channel and language; nothing is written.
+
+    Followers count among the others; a channel that reaches nobody but by mail is left out.
+    """
     found = await find_update(tx, update_id)
-    return await notify.preview(
-        tx, _addressees(found, found.incident_id, now)["audience"], LANGUAGES, topic=topic_of(found.incident_id)
+    channels: tuple[notify.Channel, ...] = ("mail", "webhook")
+    reach = await notify.preview(
+        tx,
+        _addressees(found, found.incident_id, now)["audience"],
+        LANGUAGES,
+        channels,
+        topic=topic_of(found.incident_id),
     )
+    return [one for one in reach if one.channel == "mail" or one.recipients]
 
 
 async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
@@ -184,12 +195,20 @@ async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Upd
 
 
 async def publish(
-    tx: Tx, actor: Actor, update_id: str, compose: Compose, *, now: datetime, telling: Telling | None = None
+    tx: Tx,
+    actor: Actor,
+    update_id: str,
+    compose: Compose,
+    *,
+    now: datetime,
+    telling: Telling | None = None,
+    compose_webhook: ComposeWebhook | None = None,
 ) -> Published:
     """Say it: number the update, move the incident, restate its components and plan every delivery.
 
-    A correction goes to those who may have got what it corrects, anything else to everyone concerned. `compose` writes
-    the messages (`messages.Composer.messages`). Publishing again answers the same and plans nothing.
+    A correction goes to those who may have got what it corrects, anything else to everyone concerned and whoever
+    follows. `compose` writes the messages (`messages.Composer.messages`), `compose_webhook` what goes to machines that
+    follow (`Composer.webhook`; without it they are told nothing). Publishing again answers the same and plans nothing.
     Raises Conflict when the update is not approved, its promise has lapsed, or the incident was resolved meanwhile.
     """
     # The incident's row is the lock: of two updates published at once the second waits, and gets the higher number.
@@ -209,7 +228,7 @@ async def publish(
         key=dispatch_key(said.id),
         topic=topic_of(incident.id),
         number=said.number,
-        messages=compose(moved, said, party),
+        messages=[*compose(moved, said, party), *await _for_machines(tx, said, compose_webhook, now)],
         **_addressees(said, incident.id, now),
         **(telling or Telling()).options(),
     )
@@ -218,7 +237,7 @@ async def publish(
 
 def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]:
     if said.corrects is None:
-        return {"audience": audience_of(incident_id, now)}
+        return {"audience": people_to_tell(incident_id, now)}
     wrong = dispatch_key(said.corrects)
     return {"audience": notify.told_of(wrong), "corrects": wrong}
 
@@ -226,6 +245,18 @@ def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]
 def topic_of(incident_id: str) -> str:
     """What notify knows the news of an incident by; newer news of it overtakes older."""
     return f"incident:{incident_id}"
+
+
+async def _for_machines(
+    tx: Tx, said: Update, compose: ComposeWebhook | None, now: datetime
+) -> Sequence[notify.MessageText]:
+    if said.corrects is None:
+        addressees = notify.followers_of(said.incident_id)
+    else:
+        addressees = notify.told_of(dispatch_key(said.corrects))
+    if compose is None or not await notify.any_machine_among(tx, addressees):
+        return ()  # the page need not be read for nobody
+    return (compose(await read_snapshot(tx, at=now, closed=[said.incident_id]), said.incident_id),)
 
 
 def dispatch_key(update_id: str) -> str:

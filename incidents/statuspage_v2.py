@@ -66,6 +66,44 @@ def documents(snapshot: Snapshot, publisher: Publisher) -> dict[str, bytes]:
     return {f"api/v2/{name}.json": _encode({"page": page, **content}) for name, content in contents.items()}
 
 
+# What an incident has in a webhook besides: of things that we do not have (maintenance, reports afterwards).
+_ONLY_IN_WEBHOOKS: Json = {
+    "backfilled": False,
+    "impact_override": None,
+    "postmortem_body": None,
+    "postmortem_body_last_updated_at": None,
+    "postmortem_ignored": False,
+    "postmortem_notified_subscribers": False,
+    "postmortem_notified_twitter": False,
+    "postmortem_published_at": None,
+    "scheduled_auto_completed": False,
+    "scheduled_auto_in_progress": False,
+    "scheduled_for": None,
+    "scheduled_remind_prior": False,
+    "scheduled_reminded_at": None,
+    "scheduled_until": None,
+}
+
+
+def webhook(snapshot: Snapshot, incident_id: str, publisher: Publisher) -> str:
+    """The body of Statuspage's webhook about an incident, as JSON text; `meta` is left to whoever sends it.
+
+    https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
+    """
+    by_id = {one["id"]: one for one in _components(snapshot.components, publisher)}
+    told = next(one for one in (*snapshot.open, *snapshot.closed) if one.id == incident_id)
+    headline = roll_up((one.status for one in snapshot.components), (one.impact for one in snapshot.open))
+    page = {
+        "id": publisher.id,
+        "status_indicator": headline.indicator,
+        "status_description": headline.description,
+        "name": publisher.name,
+        "url": publisher.url,
+    }
+    incident = {**_ONLY_IN_WEBHOOKS, "organization_id": publisher.id, **_incident(told, publisher, by_id)}
+    return _encode({"page": page, "incident": incident}).decode()
+
+
 def _components(shown: Sequence[ShownComponent], publisher: Publisher) -> list[Json]:
     """All components, each group's row before its members; `position` counts within the group, as on Statuspage."""
     rows: list[Json] = []

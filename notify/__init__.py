@@ -6,6 +6,7 @@ The front door: what other packages may use stands here, everything else is ours
 from notify.addressees import Addressee, addressees_of
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots
@@ -34,6 +35,7 @@ __all__ = [
     "Report",
     "Told",
     "addressees_of",
+    "any_machine_among",
     "cancel",
     "customer_history",
     "delivery_progress",
@@ -48,6 +50,7 @@ __all__ = [
     "mail_header",
     "mail_mailbox",
     "mail_text",
+    "followers_of",
     "normalise_mail",
     "normalise_phone",
     "parse_mail",

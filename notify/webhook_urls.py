@@ -66,6 +66,8 @@ def read_webhook(text: str, *, schemes: tuple[str, ...] = ("https",)) -> Webhook
     target = f"{path}?{parts.query}" if parts.query else path
     if not _WRITTEN.fullmatch(target):
         raise BadAddress("The address holds characters that must be written as %XX.")
+    # A @ means a mail domain to whoever looks for one; here it is only ever part of a path.
+    target = target.replace("@", "%40")
     port = port if port is not None else (443 if parts.scheme == "https" else 80)
     if parts.scheme == "https" and port != 443 and port < 1024:
         raise BadAddress("The address names a port that is kept for something else; use 443 or one above 1023.")
