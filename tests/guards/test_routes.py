@@ -27,6 +27,13 @@ PUBLIC = {
     "GET /check",
     "POST /api/v1/contacts",
     "GET /api/v1/contacts/{receipt}",
+    "GET /follow",
+    "POST /follow",
+    "GET /follow/asked",
+    "GET /follow/confirm/{token}",
+    "POST /follow/confirm/{token}",
+    "GET /follow/stop/{token}",
+    "POST /follow/stop/{token}",
 }
 # They answer the machine itself and staff; to everybody else they do not exist.
 MACHINES = {"GET /healthz", "GET /readyz", "GET /metrics"}

@@ -70,7 +70,7 @@ async def say(tx: Tx, incident_id: str, draft: Draft, *, now: datetime = NOW) ->
     """Draft, approve and publish."""
     written = await draft_update(tx, WRITER, incident_id, draft, now=now)
     await approve(tx, BOSS, written.id, now=now)
-    return await publish(tx, BOSS, written.id, COMPOSER.messages, now=now)
+    return await publish(tx, BOSS, written.id, COMPOSER.messages, compose_webhook=COMPOSER.webhook, now=now)
 
 
 async def declared(tx: Tx, *, now: datetime = NOW, **changes: Any) -> str:

@@ -124,3 +124,4 @@ def test_one_service_has_one_spelling() -> None:
     assert str(read_webhook(" https://BÜCHER.example.com.:443/a?b=c ")) == wanted
     assert str(read_webhook("https://hooks.example.com")) == "https://hooks.example.com/"
     assert str(read_webhook("https://hooks.example.com:8443/x")) == "https://hooks.example.com:8443/x"
+    assert str(read_webhook("https://hooks.example.com/@me")) == "https://hooks.example.com/%40me"
