@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Lifespan
 import claims.pages
 import incidents.pages
 import metrics.pages
-import notify.message_pages
 import notify.follow_pages
+import notify.message_pages
 from app import operations
 from app.answers import GUARDS
 from app.auth import BearerTokens

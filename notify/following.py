@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from foundation.database import Tx, driver
 from foundation.errors import Busy
 from foundation.tokens import Tokens
+from notify.opt_outs import opted_out
 from notify.tables import addresses, customers, followers
 
 FollowChannel = Literal["mail", "webhook"]
@@ -182,6 +183,7 @@ async def is_subscriber(tx: Tx, number: str) -> bool:
 def followers_of(incident_id: str, *, besides: IsTold | None = None) -> Select[Any]:
     """Who follows the page or this incident: (customer_id, needed_at), one row each, in no haste.
 
+    Whoever stopped news of it with the link in a mail does not count.
     `besides` says whether a customer is told anyway. Who can be reached at the address of one of them is left out: it
     is the same person, and once is enough.
     """
@@ -189,6 +191,7 @@ def followers_of(incident_id: str, *, besides: IsTold | None = None) -> Select[A
         select(followers.c.customer_id, null().cast(TIMESTAMP(timezone=True)).label("needed_at"))
         .distinct()
         .where(or_(followers.c.incident_id == incident_id, followers.c.incident_id.is_(None)))
+        .where(~opted_out(followers.c.customer_id, f"incident:{incident_id}"))
     )
     if besides is None:
         return found

@@ -10,7 +10,7 @@ import notify
 from foundation.database import Database, driver
 from incidents import Component, define_components, draft_update
 from incidents.publishing import dispatch_key, preview_update
-from notify.following import stop_following
+from notify.following import confirm, stop_following
 from tests.support.followers import a_subscriber
 from tests.support.incidents import NOW, WRITER, a_customer, a_draft, declared, say
 
@@ -178,3 +178,33 @@ async def test_a_correction_reaches_the_followers_and_machines_that_were_told_an
     told = await rows(database, _TOLD, dispatch_key(right.update.id))
     assert {one[0] for one in told if one[2] == "planned"} == {"C1", "C2", "S-MAIL", "S-HOOK"}
     assert len(told) == 4
+
+
+async def test_who_stopped_the_news_with_the_link_in_a_mail_hears_no_more_until_they_follow_anew(
+    database: Database, incidents: tuple[str, str]
+) -> None:
+    this, other = incidents
+    async with database.transaction() as tx:
+        one = await a_subscriber(tx, "S-ONE", "one@example.org", None)
+        everything = await a_subscriber(tx, "S-ALL", "all@example.org", None)
+    left = "INSERT INTO opt_outs (customer_id, topic, how) VALUES ($1, $2, 'page')"
+    await rows(database, left, one, f"incident:{this}")
+    await rows(database, left, everything, "news")
+    assert await _followers_told(database, this) == set()
+    assert await _followers_told(database, other) == {"S-ONE"}
+    async with database.transaction() as tx:
+        await (await driver(tx)).execute(
+            "INSERT INTO follow_requests (channel, address, host, language, client, customer_id, created_at)"
+            " SELECT 'mail', 'x', 'x', 'en', 'x', id, $1 FROM customers WHERE kind = 'subscriber'",
+            NOW,
+        )
+        for row in await (await driver(tx)).fetch("SELECT id FROM follow_requests"):
+            await confirm(tx, row[0], now=NOW)
+    assert await _followers_told(database, this) == {"S-ONE", "S-ALL"}
+
+
+async def _followers_told(database: Database, incident: str) -> set[str]:
+    async with database.transaction() as tx:
+        said = await say(tx, incident, a_draft())
+    told = await rows(database, _TOLD, dispatch_key(said.update.id))
+    return {one[0] for one in told if one[0].startswith("S-")}

@@ -15,7 +15,7 @@ import notify.channels.webhook as channel_module
 from foundation.tokens import Tokens
 from notify.channels import Accepted, Deferred, Outgoing, Refused, Result, Unsent
 from notify.channels.webhook import WebhookChannel
-from notify.messages import delivery_reference
+from notify.references import delivery_reference
 from notify.subscriptions import read_stop_token
 from notify.webhook_urls import is_public
 from tests.support.followers import INSIDE, NEAR, OUTSIDE, Call, Machine, certificate, outgoing, reply, resolver

@@ -137,9 +137,14 @@ async def test_a_reader_follows_by_mail_without_javascript_and_stops(
         await publish(parts, incident, "Flights leave again")
         update = await mail_to(sink, "johanna@postbus.example", 2)
         assert "Flights leave again" in update
+        assert "Too early" not in update
+        leave = re.search(r"http://\S+/u/\S+", update)
+        assert leave is not None
         await page.get_by_role("link", name="Stop these updates").click()
         await page.get_by_role("button", name="Yes, stop them").click()
         assert await page.get_by_role("heading", name="No more updates").is_visible()
+        assert (await page.goto(leave[0])) is not None
+        assert await page.get_by_role("button").count() > 0
     async with parts.database.transaction() as tx:
         assert await (await driver(tx)).fetchval("SELECT count(*) FROM followers") == 0
 
