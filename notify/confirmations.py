@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import DateTime, literal, null, select
 
+from foundation.actors import SYSTEM
 from foundation.clock import Clock
 from foundation.database import Database, Driver, Tx, driver
 from foundation.tokens import Tokens
@@ -139,8 +140,12 @@ SELECT c.id FROM addresses a JOIN customers c ON c.id = a.customer_id
 """
 # One that answered 410 once may be asked again: its owner may have set it up anew.
 _BACK = """
-UPDATE addresses SET health = 'usable', suppressed_because = NULL
- WHERE customer_id = $1 AND suppressed_because = 'gone'
+WITH back AS (
+    UPDATE addresses SET health = 'usable', suppressed_because = NULL
+     WHERE customer_id = $1 AND suppressed_because = 'gone'
+ RETURNING id
+)
+INSERT INTO address_journal (address_id, actor, event, reason) SELECT id, $2, 'lifted', 'gone' FROM back
 """
 _NEW_SUBSCRIBER = """
 WITH made AS (
@@ -156,7 +161,7 @@ async def _subscriber(connection: Driver, row: Any, time_zone: str) -> int:
     """The subscriber with the address of a request; made when there is none. They follow nothing by that."""
     known: int | None = await connection.fetchval(_KNOWN, row["channel"], row["address"])
     if known is not None:
-        await connection.execute(_BACK, known)
+        await connection.execute(_BACK, known, str(SYSTEM))
         return known
     number = "S-" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
     name = row["address"] if row["channel"] == "mail" else row["host"]
@@ -196,11 +201,15 @@ WITH nobody AS (
        AND NOT EXISTS (SELECT FROM follow_requests r WHERE r.customer_id = c.id)
 ), named AS (
     UPDATE customers c SET name = c.number, updated_at = now() FROM nobody WHERE c.id = nobody.id
+), erased AS (
+    UPDATE addresses a
+       SET value = 'erased ' || a.id, consent = false, health = 'suppressed', suppressed_because = 'never_confirmed'
+      FROM nobody
+     WHERE a.customer_id = nobody.id
+ RETURNING a.id
 )
-UPDATE addresses a
-   SET value = 'erased', consent = false, health = 'suppressed', suppressed_because = 'never_confirmed'
-  FROM nobody
- WHERE a.customer_id = nobody.id
+INSERT INTO address_journal (address_id, actor, event, reason)
+SELECT id, $2, 'suppressed', 'never_confirmed' FROM erased
 """
 
 
@@ -210,5 +219,5 @@ async def _forget(tx: Tx, now: datetime) -> bool:
     rows = await connection.fetch(_OLD, now - CONFIRM_WITHIN)
     people = sorted({row[0] for row in rows if row[0] is not None})
     if people:
-        await connection.execute(_ERASE, people)
+        await connection.execute(_ERASE, people, str(SYSTEM))
     return len(rows) == 1000

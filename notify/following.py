@@ -13,10 +13,10 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Select, and_, null, or_, select
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 
+from foundation.actors import SYSTEM
 from foundation.database import Tx, driver
 from foundation.errors import Busy
 from foundation.tokens import Tokens
-from notify.opt_outs import opted_out
 from notify.tables import addresses, customers, followers
 
 FollowChannel = Literal["mail", "webhook"]
@@ -183,7 +183,7 @@ async def is_subscriber(tx: Tx, number: str) -> bool:
 def followers_of(incident_id: str, *, besides: IsTold | None = None) -> Select[Any]:
     """Who follows the page or this incident: (customer_id, needed_at), one row each, in no haste.
 
-    Whoever stopped news of it with the link in a mail does not count.
+    Planning passes over those who stopped news of it with the link in a mail, as it does with everybody.
     `besides` says whether a customer is told anyway. Who can be reached at the address of one of them is left out: it
     is the same person, and once is enough.
     """
@@ -191,7 +191,6 @@ def followers_of(incident_id: str, *, besides: IsTold | None = None) -> Select[A
         select(followers.c.customer_id, null().cast(TIMESTAMP(timezone=True)).label("needed_at"))
         .distinct()
         .where(or_(followers.c.incident_id == incident_id, followers.c.incident_id.is_(None)))
-        .where(~opted_out(followers.c.customer_id, f"incident:{incident_id}"))
     )
     if besides is None:
         return found
@@ -218,12 +217,15 @@ async def any_machine_among(tx: Tx, people: Select[Any]) -> bool:
 
 
 _GONE = """
-UPDATE addresses a SET health = 'suppressed', suppressed_because = 'gone'
-  FROM customers c
- WHERE a.channel = 'webhook' AND a.value = $1 AND a.health = 'usable' AND c.id = a.customer_id
+WITH gone AS (
+    UPDATE addresses SET health = 'suppressed', suppressed_because = 'gone'
+     WHERE channel = 'webhook' AND value = $1 AND health = 'usable'
+ RETURNING id
+)
+INSERT INTO address_journal (address_id, actor, event, reason) SELECT id, $2, 'suppressed', 'gone' FROM gone
 """
 
 
 async def webhook_is_gone(tx: Tx, url: str) -> None:
     """The receiver at `url` answered that it wants no more (410): nothing is sent there again."""
-    await (await driver(tx)).execute(_GONE, url)
+    await (await driver(tx)).execute(_GONE, url, str(SYSTEM))

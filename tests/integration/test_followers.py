@@ -207,4 +207,4 @@ async def _followers_told(database: Database, incident: str) -> set[str]:
     async with database.transaction() as tx:
         said = await say(tx, incident, a_draft())
     told = await rows(database, _TOLD, dispatch_key(said.update.id))
-    return {one[0] for one in told if one[0].startswith("S-")}
+    return {one[0] for one in told if one[0].startswith("S-") and one[2] == "planned"}

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from app.templates import render
+from foundation.actors import SYSTEM
 from foundation.database import Database, driver
 from foundation.tokens import Tokens
 from incidents import Component, define_components
@@ -169,7 +170,7 @@ async def test_a_link_grows_old_and_an_unconfirmed_address_is_forgotten(
     assert (await stranger.post(link_in(body))).status_code == 404
     assert await rows(database, "SELECT FROM followers") == []
     assert await rows(database, "SELECT FROM follow_requests") == []
-    found = await rows(database, "SELECT a.value, a.health, c.name = c.number FROM addresses a, customers c")
+    found = await rows(database, "SELECT left(a.value, 6), a.health, c.name = c.number FROM addresses a, customers c")
     assert found == [("erased", "suppressed", True)]
 
 
@@ -219,6 +220,8 @@ async def test_a_webhook_that_is_gone_gets_no_more_until_it_is_asked_for_again(
     await stranger.post("/follow", data={"by": "webhook", "url": "https://hooks.example.com/"})
     await handled(database, tokens)
     assert await rows(database, state) == [("usable", None)]
+    journal = "SELECT actor, event, reason FROM address_journal ORDER BY id"
+    assert await rows(database, journal) == [(str(SYSTEM), "suppressed", "gone"), (str(SYSTEM), "lifted", "gone")]
 
 
 # --- mistakes -------------------------------------------------------------------------------------------------------
