@@ -172,7 +172,7 @@ async def _proven(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submission
             said[contact] = msgspec.structs.replace(said[contact], incident=incident)
     return [
         Read(one.id, one.surname, Decision(whose.customer_id, "answered", whose.customer_number, ()))
-        if (whose := proven.get(one.id)) is not None
+        if (whose := proven.get(one.id)) is not None and whose.customer_id is not None
         else one
         for one in read
     ]

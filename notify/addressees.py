@@ -8,9 +8,12 @@ from foundation.database import Tx, driver
 
 @dataclass(frozen=True, slots=True)
 class Addressee:
-    """The customer a delivery was for. `topic`: what it was about, such as `incident:ab12…`."""
+    """Whom a delivery was for. `topic`: what it was about, such as `incident:ab12…`.
 
-    customer_id: int
+    `customer_id` is None where it was for a subscriber: whoever owns that address has proved nothing about a customer.
+    """
+
+    customer_id: int | None
     customer_number: str
     topic: str
 
@@ -19,7 +22,7 @@ async def addressees_of(tx: Tx, delivery_ids: Collection[int]) -> Mapping[int, A
     """Delivery id → whom it was for, of those that exist."""
     rows = await (await driver(tx)).fetch(
         """
-        SELECT d.id, d.customer_id, c.number, p.topic
+        SELECT d.id, CASE c.kind WHEN 'customer' THEN d.customer_id END, c.number, p.topic
           FROM deliveries d
           JOIN customers c ON c.id = d.customer_id
           JOIN dispatches p ON p.id = d.dispatch_id

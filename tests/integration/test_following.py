@@ -12,6 +12,8 @@ import httpx2
 import pytest
 
 from app.templates import render
+from claims import Intake
+from claims.intake import Arrival
 from foundation.actors import SYSTEM
 from foundation.database import Database, driver
 from foundation.tokens import Tokens
@@ -26,6 +28,7 @@ from notify.following import (
     webhook_is_gone,
 )
 from notify.subscriptions import confirm_token, read_confirm_token, stop_token
+from tests.support.claimants import resolve
 from tests.support.followers import a_confirmer, a_subscriber
 from tests.support.incidents import a_draft, declared, say
 from tests.support.web import client, parts_for
@@ -425,3 +428,20 @@ async def test_a_subscriber_is_never_taken_for_a_customer(database: Database) ->
         await a_subscriber(tx, "S-ANNA", ANNA, None)
         clues = [Clue(1, "mail", ANNA), Clue(2, "customer_number", "SANNA"), Clue(3, "reference", "")]
         assert await find_customers(tx, clues, limit=5) == []
+
+
+async def test_what_a_subscriber_answers_is_a_case_about_the_incident_without_a_customer(
+    database: Database, tokens: Tokens
+) -> None:
+    """The address an answer came to proves who was sent the news; that somebody follows proves nothing more."""
+    incident = await an_incident(database)
+    async with database.transaction() as tx:
+        subscriber = await a_subscriber(tx, "S-ANNA", ANNA, incident)
+        await say(tx, incident, a_draft())
+    [(delivery,)] = await rows(database, "SELECT id FROM deliveries WHERE customer_id = $1", subscriber)
+    said = json.dumps({"message": "When do we leave?"}).encode()
+    async with Intake(database).running() as intake:
+        await intake.accept(Arrival("api", "en", said, None, delivery))
+    await resolve(database)
+    [(about, customer)] = await rows(database, "SELECT incident_id, customer_id FROM contacts")
+    assert (about, customer) == (incident, None)
