@@ -1,0 +1,204 @@
+"""One bind to an SMS centre, by `smpp34`: sends segments within a window and hands on what comes in on the same bind.
+
+It knows segments and addresses; nothing of messages, customers or databases. What the library cannot tell apart (lost
+after writing, no answer) is unclear here too.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeAlias
+
+import smpp34
+
+from notify.channels import Accepted, Result, Unclear, Unsent
+from notify.channels.centres import Centre
+from notify.channels.smpp_pace import Pace
+from notify.channels.smpp_status import failure, refusal
+from notify.sms_prices import SenderId
+from notify.sms_text import Part
+
+# The library's own limit on waiting for a response, which cannot be set from outside; ours may only be shorter.
+LONGEST_WAIT = 30.0
+# What may wait in memory between the library, which has acknowledged it, and our store. Beyond it the centre is told
+# that the queue is full and tries again later.
+_INBOUND = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One `submit_sm`. `destination`: digits, international; `valid_until`: as SMPP writes it."""
+
+    sender: SenderId
+    destination: str
+    part: Part
+    valid_until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One `deliver_sm`: a receipt or a text, as it came in. Everything in it is an outsider's word."""
+
+    centre: Centre
+    source: str
+    destination: str
+    esm_class: int
+    data_coding: int
+    content: bytes
+    options: dict[int, bytes] = field(default_factory=dict)
+
+
+Inbox: TypeAlias = Callable[[Inbound], Awaitable[None]]
+
+
+class Bind:
+    """A bound session. Once `lost` it is of no use any more."""
+
+    def __init__(self, centre: Centre, session: smpp34.Smsc, pace: Pace, *, wait: float = LONGEST_WAIT) -> None:
+        self.lost = False
+        self._centre = centre
+        self._session = session
+        self._pace = pace
+        self._wait = wait
+        self._loop = asyncio.get_running_loop()
+        self._answers: deque[tuple[int, Result]] = deque()
+        self._news = asyncio.Event()
+
+    async def listen(self, inbox: Inbox) -> None:
+        """Hand on what comes in until the session ends. While `inbox` waits nothing more is taken from the library."""
+        while True:
+            event = await self._session.next()
+            if isinstance(event, smpp34.Disconnected):
+                self.lost = True
+                self._news.set()
+                return
+            await inbox(
+                Inbound(
+                    self._centre,
+                    event.source_addr,
+                    event.destination_addr,
+                    event.esm_class,
+                    event.data_coding,
+                    event.short_message,
+                    {one.tag: one.value for one in event.tlvs},
+                )
+            )
+
+    async def send(self, segments: Sequence[Segment], stop: asyncio.Event) -> list[Result]:
+        """One result for each segment, in their order. After `stop` none is begun; those under way are waited for."""
+        results: list[Result] = [Unsent()] * len(segments)
+        sent: dict[int, float] = {}  # number of the segment → when it was written; in that order
+        following = iter(range(len(segments)))
+        waiting = next(following, None)
+        while waiting is not None or sent:
+            now = self._loop.time()
+            while waiting is not None and self._may_send(len(sent), now, stop):
+                self._submit(waiting, segments[waiting])
+                sent[waiting] = now
+                waiting = next(following, None)
+            if not sent and (stop.is_set() or self.lost):
+                break
+            await self._pause(self._patience(sent, now, paused=waiting is not None))
+            self._collect(results, sent)
+        return results
+
+    async def close(self) -> None:
+        """Take leave. The library answers for everything that still hangs."""
+        self.lost = True
+        await self._session.unbind()
+
+    def _may_send(self, under_way: int, now: float, stop: asyncio.Event) -> bool:
+        return not (self.lost or stop.is_set()) and under_way < self._pace.window and self._pace.wait(now) == 0
+
+    def _submit(self, number: int, segment: Segment) -> None:
+        answer = self._session.submit_sm(
+            segment.destination,
+            segment.part.content,
+            source_addr=segment.sender.text,
+            source_addr_ton=segment.sender.ton,
+            source_addr_npi=segment.sender.npi,
+            dest_addr_ton=1,  # international
+            dest_addr_npi=1,  # E.164
+            esm_class=0x40 if segment.part.header else 0,
+            data_coding=segment.part.data_coding,
+            registered_delivery=1,
+            validity_period=segment.valid_until,
+        )
+        self._pace.sent(self._loop.time())
+        # A future, whatever the stubs say.
+        asyncio.ensure_future(answer).add_done_callback(partial(self._answered, number))
+
+    def _answered(self, number: int, answer: "asyncio.Future[smpp34.SubmitSmResp]") -> None:
+        if answer.cancelled():
+            self._answers.append((number, Unclear("connection_lost")))
+        elif (error := answer.exception()) is not None:
+            self._answers.append((number, failure(_known(error), lost=self.lost)))
+        else:
+            self._answers.append((number, self._judge(answer.result())))
+        self._news.set()
+
+    def _judge(self, response: smpp34.SubmitSmResp) -> Result:
+        if response.is_success:
+            self._pace.accepted()
+            if not response.message_id:
+                return Accepted(0)
+            return Accepted(0, response.message_id[:100], (self._centre.reference(response.message_id),))
+        result = refusal(response.command_status)
+        if result.reason == "throttled":
+            self._pace.throttled(self._loop.time())
+        return result
+
+    def _collect(self, results: list[Result], sent: dict[int, float]) -> None:
+        while self._answers:
+            number, result = self._answers.popleft()
+            if sent.pop(number, None) is not None:
+                if isinstance(result, Unclear) and self.lost:
+                    result = Unclear("connection_lost")
+                results[number] = result
+        now = self._loop.time()
+        overdue = [number for number, since in sent.items() if now - since >= self._wait]
+        for number in overdue:
+            # A centre that loses one response may answer the next one under the wrong number: a fresh bind is surer.
+            self.lost = True
+            del sent[number]
+            results[number] = Unclear("no_answer_in_time")
+
+    def _patience(self, sent: dict[int, float], now: float, *, paused: bool) -> float:
+        """Seconds until there is something to do even if no answer comes."""
+        until_overdue = min(sent.values(), default=now) + self._wait - now
+        # Never long while some have not begun: `stop` may be set meanwhile.
+        return min(until_overdue, self._pace.wait(now) or 0.5, 0.5) if paused else until_overdue
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(max(seconds, 0.001)):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        self._news.clear()
+
+
+async def bind(centre: Centre, pace: Pace, *, connect_seconds: float = 10, wait: float = LONGEST_WAIT) -> Bind:
+    """A bound transceiver session with `centre`. Raises `smpp34.SmppError`; of a refused sign-in the library says no
+    more than that the bind timed out."""
+    client = smpp34.Client(
+        centre.host,
+        centre.port,
+        centre.system_id,
+        centre.password,
+        bind_type="TRX",
+        system_type=centre.system_type,
+        tls=centre.tls,
+        window_size=centre.window,
+        inbound_capacity=_INBOUND,
+        connect_timeout_ms=int(connect_seconds * 1000),
+    )
+    return Bind(centre, await client.connect(), pace, wait=min(wait, LONGEST_WAIT))
+
+
+def _known(error: BaseException) -> Exception:
+    if isinstance(error, smpp34.SmppError):
+        return error
+    raise error
