@@ -11,6 +11,7 @@ from app.listener import listen
 from app.loops import Loop, keep, run, stop_on_signals, wait
 from app.outages import Outages
 from app.settings import Settings
+from app.texts import Texts
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
@@ -21,6 +22,7 @@ from notify.channels.email import MailChannel
 from notify.mail import MailFactory
 from notify.reports import waiting_step
 from notify.sender import Sender
+from notify.sms_proof import receipts_step
 from notify.upkeep import upkeep_step
 
 _log = structlog.get_logger()
@@ -42,6 +44,11 @@ async def work(settings: Settings, database_url: str) -> None:
         }
         if settings.mail_listen:
             loops["mail listener"] = partial(listen, parts)
+        if settings.smpp_urls:
+            texts = Texts(parts)
+            loops["texts"] = texts.run
+            loops["incoming texts"] = texts.read
+            loops["text receipts"] = partial(keep, partial(receipts_step, parts.database), idle_seconds=0.5)
         if settings.ops_bind is not None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))

@@ -7,10 +7,11 @@ nine thousand billion units.
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeAlias
 
 import phonenumbers
@@ -23,6 +24,8 @@ MICRO = 1_000_000
 # Where networks refuse or overwrite a sender of letters; there it must be a number.
 NUMBERS_ONLY = frozenset({"US", "CA", "CN"})
 EVERYWHERE_ELSE = "*"
+# An example that works: put the prices and sender ids of your own contract in its place.
+DEFAULT_PRICES = Path(__file__).with_name("sms_prices.csv")
 
 _INTERNATIONAL, _NETWORK_SPECIFIC, _ALPHANUMERIC = 1, 3, 5
 _COLUMNS = ("country", "price_minor", "currency", "sender_id")
@@ -119,7 +122,7 @@ def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def read_prices(lines: Iterator[str]) -> Prices:
+def read_prices(lines: Iterable[str]) -> Prices:
     """The table in a CSV file with the columns country, price_minor, currency and sender_id. Raises `BadPrices`.
 
     `price_minor`: of one segment, in hundredths (or what the currency has) with decimals where need be, such as 7.25.

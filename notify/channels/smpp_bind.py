@@ -6,15 +6,15 @@ after writing, no answer) is unclear here too.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
 
 import smpp34
 
 from notify.channels import Accepted, Result, Unclear, Unsent
 from notify.channels.centres import Centre
+from notify.channels.inbound import Inbound, Inbox, international
 from notify.channels.smpp_pace import Pace
 from notify.channels.smpp_status import failure, refusal
 from notify.sms_prices import SenderId
@@ -35,22 +35,6 @@ class Segment:
     destination: str
     part: Part
     valid_until: str
-
-
-@dataclass(frozen=True, slots=True)
-class Inbound:
-    """One `deliver_sm`: a receipt or a text, as it came in. Everything in it is an outsider's word."""
-
-    centre: Centre
-    source: str
-    destination: str
-    esm_class: int
-    data_coding: int
-    content: bytes
-    options: dict[int, bytes] = field(default_factory=dict)
-
-
-Inbox: TypeAlias = Callable[[Inbound], Awaitable[None]]
 
 
 class Bind:
@@ -77,8 +61,8 @@ class Bind:
             await inbox(
                 Inbound(
                     self._centre,
-                    event.source_addr,
-                    event.destination_addr,
+                    international(event.source_addr, event.source_addr_ton),
+                    international(event.destination_addr, event.dest_addr_ton),
                     event.esm_class,
                     event.data_coding,
                     event.short_message,

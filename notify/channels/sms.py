@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import cycle
 
 import smpp34
@@ -16,16 +16,18 @@ import structlog
 from foundation.clock import Clock, system_clock
 from notify.channels import Accepted, Deferred, Lane, Outgoing, Refused, Result, Unclear, Unsent
 from notify.channels.centres import Centre, centre_from
-from notify.channels.smpp_bind import LONGEST_WAIT, Bind, Inbound, Inbox, Segment, bind
+from notify.channels.inbound import Inbox
+from notify.channels.smpp_bind import LONGEST_WAIT, Bind, Segment, bind
 from notify.channels.smpp_pace import Pace
 from notify.messages import fill_slots
-from notify.sms_prices import Prices, SenderId
+from notify.sms_prices import Prices, SenderId, sender_id
 from notify.sms_text import MOST_SEGMENTS, Part, Written, parts, write
 
 _log = structlog.get_logger()
 
 # A message of which one part went out and another must wait is finished here: the reader already has the one.
 _TRIES_FOR_THE_REST = 3
+_ANSWER_LASTS = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class SmsChannel:
         self.timeouts = timeouts or SmsTimeouts()
         self.clock = clock
         self._turns = cycle(self.centres)
+        self._lanes: list[SmsLane] = []
         self._written: dict[int, Written] = {}
 
     @property
@@ -67,7 +70,22 @@ class SmsChannel:
         return len(self.centres)
 
     def lane(self) -> "SmsLane":
-        return SmsLane(self, next(self._turns))
+        lane = SmsLane(self, next(self._turns))
+        self._lanes.append(lane)
+        return lane
+
+    async def answer(self, centre: str, sender: str, recipient: str, text: str, language: str) -> Result:
+        """Send one text outside the outbox, to a number that just wrote to us, from the number it wrote to."""
+        try:
+            ours = sender_id(sender)
+        except ValueError:
+            return Refused("sender_refused")
+        pieces = parts(write(text, language), 0)
+        segments = list(_segments(pieces, recipient, ours, self.clock() + _ANSWER_LASTS))
+        for lane in self._lanes:
+            if lane.centre.name == centre and lane.is_bound:
+                return _together(await lane.submit(segments, asyncio.Event()))
+        return Unsent()
 
     def segments(self, one: Outgoing) -> list[Segment] | Refused | Deferred:
         """The segments of one delivery, or why it cannot be sent."""
@@ -106,11 +124,16 @@ class SmsLane(Lane):
 
     def __init__(self, channel: SmsChannel, centre: Centre) -> None:
         self._channel = channel
-        self._centre = centre
+        self.centre = centre
         self.pace = Pace(centre.window, centre.rate)
         self._bind: Bind | None = None
         self._bound = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def is_bound(self) -> bool:
+        return self._bind is not None
 
     async def ready(self, stop: asyncio.Event) -> None:
         """Return when the bind stands, or when `stop` is set."""
@@ -158,14 +181,20 @@ class SmsLane(Lane):
         stop: asyncio.Event,
     ) -> None:
         """Send the segments at `places` (message, part) and put their answers in place."""
-        bound = self._bind
-        if bound is None or not places:
-            return
-        results = await bound.send([segments[at][part] for at, part in places], stop)
+        results = await self.submit([segments[at][part] for at, part in places], stop)
         for (at, part), result in zip(places, results, strict=True):
             answers[at][part] = result
-        if bound.lost:
-            await self._drop(bound)
+
+    async def submit(self, segments: Sequence[Segment], stop: asyncio.Event) -> list[Result]:
+        """One result for each segment. Answers to incoming texts share the bind, so each waits for its turn."""
+        async with self._turn:
+            bound = self._bind
+            if bound is None or not segments:
+                return [Unsent()] * len(segments)
+            results = await bound.send(segments, stop)
+            if bound.lost:
+                await self._drop(bound)
+            return results
 
     async def _drop(self, bound: Bind) -> None:
         if self._bind is bound:
@@ -177,14 +206,14 @@ class SmsLane(Lane):
         """Bind, listen until the session ends, and bind again, until cancelled."""
         timeouts = self._channel.timeouts
         while True:
-            await asyncio.sleep(self._centre.seconds_until_next())
+            await asyncio.sleep(self.centre.seconds_until_next())
             try:
-                bound = await bind(self._centre, self.pace, connect_seconds=timeouts.connect, wait=timeouts.response)
+                bound = await bind(self.centre, self.pace, connect_seconds=timeouts.connect, wait=timeouts.response)
             except smpp34.SmppError as error:
-                self._centre.failed()
-                _log.warning("SMS centre is away", centre=self._centre.name, error=str(error))
+                self.centre.failed()
+                _log.warning("SMS centre is away", centre=self.centre.name, error=str(error))
                 continue
-            self._centre.answered()
+            self.centre.answered()
             self._bind = bound
             self._bound.set()
             try:
@@ -192,8 +221,8 @@ class SmsLane(Lane):
             finally:
                 # Also when cancelled: an unbind tells the centre to keep what it still has for us.
                 await self._drop(bound)
-            _log.warning("SMS centre ended the session", centre=self._centre.name)
-            self._centre.failed()
+            _log.warning("SMS centre ended the session", centre=self.centre.name)
+            self.centre.failed()
 
 
 def _begun(answers: Sequence[Result]) -> bool:
@@ -229,6 +258,3 @@ def _together(answers: Sequence[Result]) -> Result:
         return Deferred("connection_lost", None, "some parts had gone out") if begun else Unsent()
     accepted = [one for one in answers if isinstance(one, Accepted)]
     return Accepted(accepted[0].code, accepted[0].reply, tuple(name for one in accepted for name in one.parts))
-
-
-__all__ = ["Inbound", "SmsChannel", "SmsLane", "SmsTimeouts"]

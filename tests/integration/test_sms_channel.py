@@ -228,7 +228,7 @@ async def test_receipts_and_texts_come_in_on_the_same_bind_while_nothing_is_sent
         await sms.text("31600000009", "Stormdesk", "Where is my bag?")
         await sms.release()
         text, receipt = await letters.arrived(2)
-    assert (text.source, text.content, text.esm_class) == ("31600000009", b"Where is my bag?", 0)
+    assert (text.source, text.content, text.esm_class) == ("+31600000009", b"Where is my bag?", 0)
     assert receipt.content.startswith(b"id:1 sub:001 dlvrd:001")
     assert receipt.esm_class == 0x04
 

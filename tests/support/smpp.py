@@ -10,19 +10,17 @@ import smpp34
 
 from app.demo.sms_centre import SmsCentre
 from notify.channels import Outgoing
-from notify.channels.smpp_bind import Inbound
+from notify.channels.inbound import Inbound
 from notify.messages import Message
 from notify.sms_prices import Prices, read_prices
 from tests.support.ports import free_port
 
 PRICES: Prices = read_prices(
-    iter(
-        """country,price_minor,currency,sender_id
+    """country,price_minor,currency,sender_id
 *,10,EUR,Stormdesk
 US,1.25,EUR,+12025550100
 FI,7.5,EUR,
 """.splitlines()
-    )
 )
 
 
