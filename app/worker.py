@@ -55,6 +55,11 @@ async def work(settings: Settings, database_url: str) -> None:
         await run(loops, stop)
 
 
+def pool_size(settings: Settings) -> int:
+    """Database connections of a worker: one for each lane that sends, and some for everything beside."""
+    return settings.sender_connections + len(settings.smpp_urls) + 8
+
+
 async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *, patience: float = 10.0) -> None:
     """Keep the page's files fresh until `stop` is set.
 

@@ -34,7 +34,7 @@ class Spent:
 # One statement: of two workers that want the last of the money at once, the second waits and then sees what is left.
 _RESERVE = """
 INSERT INTO sms_spend AS s (topic, currency, segments, spent)
-SELECT $1, $2, $3, $4 WHERE $4 <= $5
+SELECT $1::text, $2::text, $3::bigint, $4::bigint WHERE $4::bigint <= $5::bigint
     ON CONFLICT (topic, currency) DO UPDATE
    SET segments = s.segments + excluded.segments, spent = s.spent + excluded.spent
  WHERE s.spent + excluded.spent <= $5 AND (s.refused_at_cap IS NULL OR s.refused_at_cap < $5)

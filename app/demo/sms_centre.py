@@ -96,12 +96,12 @@ class SmsCentre:
     states: dict[tuple[str, int], str] = field(default_factory=dict)
     got: deque[Got] = field(default_factory=lambda: deque(maxlen=_KEPT))
     taken: Counter[str] = field(default_factory=Counter)
+    held: list[Got] = field(default_factory=list)
     throttled: int = 0
 
     def __post_init__(self) -> None:
         self._sessions: dict[str, smpp34.Esme] = {}
         self._unanswered: list[smpp34.SubmitSmEvent] = []
-        self._held: list[Got] = []
         self._receipts: asyncio.Queue[Got] = asyncio.Queue()
         self._number = 0
         self._tokens, self._filled = 1.0, time.monotonic()
@@ -141,9 +141,15 @@ class SmsCentre:
 
     async def release(self) -> None:
         """Send the receipts that were held."""
-        held, self._held = self._held, []
+        held, self.held = self.held, []
         for one in held:
             await self._send_receipt(one)
+
+    async def receipt(self, source: str, destination: str, content: bytes) -> None:
+        """Send a receipt of the caller's own making."""
+        await self._session().deliver_sm(
+            destination, content, source_addr=source, source_addr_ton=1, source_addr_npi=1, esm_class=0x04
+        )
 
     async def text(self, source: str, destination: str, text: str, *, only: Sequence[int] | None = None) -> None:
         """Hand in a text as if a phone had written it. `only`: the parts that arrive, by number, in that order."""
@@ -218,7 +224,7 @@ class SmsCentre:
         event.accept(self._written(one.number, in_receipt=False))
         if event.registered_delivery & 1 and self.receipts in ("at once", "held"):
             if self.receipts == "held":
-                self._held.append(one)
+                self.held.append(one)
             else:
                 self._receipts.put_nowait(one)
 
@@ -246,14 +252,8 @@ class SmsCentre:
 
     async def _send_receipt(self, one: Got) -> None:
         state = self.states.get((one.destination, one.part[2]), "DELIVRD")
-        await self._session().deliver_sm(
-            one.source,
-            receipt_text(self._written(one.number, in_receipt=True), state),
-            source_addr=one.destination,
-            source_addr_ton=1,
-            source_addr_npi=1,
-            esm_class=0x04,
-        )
+        content = receipt_text(self._written(one.number, in_receipt=True), state)
+        await self.receipt(one.destination, one.source, content)
 
     def _written(self, number: int, *, in_receipt: bool) -> str:
         match self.ids:

@@ -118,7 +118,11 @@ class Bind:
         if answer.cancelled():
             self._answers.append((number, Unclear("connection_lost")))
         elif (error := answer.exception()) is not None:
-            self._answers.append((number, failure(_known(error), lost=self.lost)))
+            result = failure(_known(error), lost=self.lost)
+            # The connection is gone or confused, whether or not the library has said so yet: nothing more is begun, or
+            # each further segment would be written into nowhere and be in doubt for it.
+            self.lost = self.lost or isinstance(result, Unclear)
+            self._answers.append((number, result))
         else:
             self._answers.append((number, self._judge(answer.result())))
         self._news.set()

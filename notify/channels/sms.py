@@ -123,7 +123,7 @@ class SmsLane(Lane):
     """One bind, made again as often as it is lost, also while there is nothing to send: receipts and texts come in."""
 
     def __init__(self, channel: SmsChannel, centre: Centre) -> None:
-        self._channel = channel
+        self.channel = channel
         self.centre = centre
         self.pace = Pace(centre.window, centre.rate)
         self._bind: Bind | None = None
@@ -151,7 +151,7 @@ class SmsLane(Lane):
 
     async def send(self, batch: Sequence[Outgoing], stop: asyncio.Event) -> list[Result]:
         """See `Lane.send`. A message counts as accepted when all of its parts are."""
-        plans = [self._channel.segments(one) for one in batch]
+        plans = [self.channel.segments(one) for one in batch]
         tries = [plan if isinstance(plan, list) else [] for plan in plans]
         answers: list[list[Result]] = [[Unsent()] * len(segments) for segments in tries]
         await self._send([(at, part) for at, one in enumerate(tries) for part in range(len(one))], tries, answers, stop)
@@ -204,7 +204,7 @@ class SmsLane(Lane):
 
     async def _keep(self) -> None:
         """Bind, listen until the session ends, and bind again, until cancelled."""
-        timeouts = self._channel.timeouts
+        timeouts = self.channel.timeouts
         while True:
             await asyncio.sleep(self.centre.seconds_until_next())
             try:
@@ -217,7 +217,7 @@ class SmsLane(Lane):
             self._bind = bound
             self._bound.set()
             try:
-                await bound.listen(self._channel.inbox)
+                await bound.listen(self.channel.inbox)
             finally:
                 # Also when cancelled: an unbind tells the centre to keep what it still has for us.
                 await self._drop(bound)

@@ -2,17 +2,20 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import smpp34
 
 from app.demo.sms_centre import SmsCentre
-from notify.channels import Outgoing
-from notify.channels.inbound import Inbound
+from foundation.database import Database
+from notify.channels import Accepted, Outgoing, Result
+from notify.channels.inbound import Inbound, Inbox
+from notify.channels.sms import SmsChannel, SmsLane, SmsTimeouts
 from notify.messages import Message
 from notify.sms_prices import Prices, read_prices
+from notify.sms_proof import store_parts
 from tests.support.ports import free_port
 
 PRICES: Prices = read_prices(
@@ -115,3 +118,27 @@ def texts(*phones: str, text: str = "Flight DL1117 is cancelled.", language: str
     not_after = datetime.now(UTC) + timedelta(hours=1)
     message = Message(1, "incident:ab12", language, "", text)
     return [Outgoing(number, 1, message, phone, {"name": "Zoë"}, not_after) for number, phone in enumerate(phones, 1)]
+
+
+class Remembering(SmsChannel):
+    """The channel, with the names of parts stored as recording does it, but in a transaction of its own."""
+
+    def __init__(self, database: Database, urls: Sequence[str], inbox: Inbox) -> None:
+        super().__init__(urls, PRICES, inbox, timeouts=SmsTimeouts(connect=2, response=1))
+        self.database = database
+
+    def lane(self) -> SmsLane:
+        lane = super().lane()
+        lane.__class__ = RememberingLane
+        return lane
+
+
+class RememberingLane(SmsLane):
+    async def send(self, batch: Sequence[Outgoing], stop: asyncio.Event) -> list[Result]:
+        results = await super().send(batch, stop)
+        channel = self.channel
+        assert isinstance(channel, Remembering)
+        async with channel.database.transaction() as tx:
+            accepted = zip(batch, results, strict=True)
+            await store_parts(tx, [(one.id, found.parts) for one, found in accepted if isinstance(found, Accepted)])
+        return results
