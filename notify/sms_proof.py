@@ -17,7 +17,7 @@ PATIENCE = timedelta(hours=1)
 _MOST = 1000
 
 
-async def store_parts(tx: Tx, parts: Sequence[tuple[int, Sequence[str]]]) -> None:
+async def store_parts(connection: Driver, parts: Sequence[tuple[int, Sequence[str]]]) -> None:
     """Remember what centres call the parts of accepted messages: (delivery id, `Accepted.parts`).
 
     In the transaction that records the acceptance. A message sent again has new names; the last ones count.
@@ -25,7 +25,7 @@ async def store_parts(tx: Tx, parts: Sequence[tuple[int, Sequence[str]]]) -> Non
     rows = [(delivery, at, len(names), name) for delivery, names in parts for at, name in enumerate(names, start=1)]
     if not rows:
         return
-    await (await driver(tx)).execute(
+    await connection.execute(
         """
         INSERT INTO sms_parts (delivery_id, part, parts, message_ref)
         SELECT * FROM unnest($1::bigint[], $2::smallint[], $3::smallint[], $4::text[])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from foundation.database import Driver, Tx, driver
+from foundation.database import Driver
 from notify.sms_prices import Micro
 
 
@@ -47,26 +47,24 @@ INSERT INTO sms_spend AS s (topic, currency, refused_at_cap) VALUES ($1, $2, $3)
 """
 
 
-async def reserve(tx: Tx, topic: str, cost: Cost, cap: Micro) -> bool:
+async def reserve(connection: Driver, topic: str, cost: Cost, cap: Micro) -> bool:
     """Set `cost` aside for texts on `topic`. False, and from then on for every text, when that would exceed `cap`.
 
     Once the cap was in the way nothing more goes out until it is raised, so that the end does not depend on which
-    text happened to come first. The caller's commit makes it count.
+    text happened to come first. `connection` is in the caller's transaction, whose commit makes it count.
     """
-    connection = await driver(tx)
     if await connection.fetchval(_RESERVE, topic, cost.currency, cost.segments, cost.micro, cap):
         return True
     await connection.execute(_STOP, topic, cost.currency, cap)
     return False
 
 
-async def reserve_each(tx: Tx, topic: str, costs: Sequence[Cost], caps: Mapping[str, Micro]) -> list[bool]:
+async def reserve_each(connection: Driver, topic: str, costs: Sequence[Cost], caps: Mapping[str, Micro]) -> list[bool]:
     """Which texts of a batch may be sent: in their order, as many as fit; one `reserve` where all do.
 
     `caps`: per currency; a currency without one has none to spend.
     """
     allowed = [False] * len(costs)
-    connection = await driver(tx)
     for currency in sorted({one.currency for one in costs}):  # in one order, so that two batches cannot deadlock
         places = [at for at, one in enumerate(costs) if one.currency == currency]
         cap = caps.get(currency, 0)
@@ -81,9 +79,8 @@ async def reserve_each(tx: Tx, topic: str, costs: Sequence[Cost], caps: Mapping[
     return allowed
 
 
-async def release(tx: Tx, topic: str, costs: Sequence[Cost]) -> None:
+async def release(connection: Driver, topic: str, costs: Sequence[Cost]) -> None:
     """Give back what was set aside for texts that did not leave. Those in doubt are not given back."""
-    connection = await driver(tx)
     for currency in sorted({one.currency for one in costs}):
         ours = [one for one in costs if one.currency == currency]
         await connection.execute(
@@ -96,9 +93,9 @@ async def release(tx: Tx, topic: str, costs: Sequence[Cost]) -> None:
         )
 
 
-async def spending(tx: Tx, topic: str) -> list[Spent]:
+async def spending(connection: Driver, topic: str) -> list[Spent]:
     """What texts on `topic` have cost so far, by currency."""
-    rows = await (await driver(tx)).fetch(
+    rows = await connection.fetch(
         "SELECT currency, segments, spent, refused_at_cap FROM sms_spend WHERE topic = $1 ORDER BY currency", topic
     )
     return [Spent(*row) for row in rows]

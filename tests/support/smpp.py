@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import smpp34
 
 from app.demo.sms_centre import SmsCentre
-from foundation.database import Database
+from foundation.database import Database, driver
 from notify.channels import Accepted, Outgoing, Result
 from notify.channels.inbound import Inbound, Inbox
 from notify.channels.sms import SmsChannel, SmsLane, SmsTimeouts
@@ -140,5 +140,7 @@ class RememberingLane(SmsLane):
         assert isinstance(channel, Remembering)
         async with channel.database.transaction() as tx:
             accepted = zip(batch, results, strict=True)
-            await store_parts(tx, [(one.id, found.parts) for one, found in accepted if isinstance(found, Accepted)])
+            await store_parts(
+                await driver(tx), [(one.id, found.parts) for one, found in accepted if isinstance(found, Accepted)]
+            )
         return results
