@@ -34,7 +34,7 @@ LEASE = timedelta(seconds=60)
 async def work(settings: Settings, database_url: str) -> None:
     """Work until SIGTERM or SIGINT; messages on their way are finished and recorded first."""
     stop = stop_on_signals()
-    async with open_parts(settings, database_url, pool=settings.sender_connections + 12) as parts:
+    async with open_parts(settings, database_url, pool=settings.sender_connections + 16) as parts:
         loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
@@ -53,11 +53,6 @@ async def work(settings: Settings, database_url: str) -> None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))
         await run(loops, stop)
-
-
-def pool_size(settings: Settings) -> int:
-    """Database connections of a worker: one for each lane that sends, and some for everything beside."""
-    return settings.sender_connections + len(settings.smpp_urls) + 8
 
 
 async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *, patience: float = 10.0) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -97,8 +98,8 @@ async def until_there(database: Database, statement: str) -> None:
 async def come_due(database: Database) -> None:
     """Let the pause of every deferred delivery be over."""
     async with database.transaction() as tx:
-        await tx.execute(text("UPDATE deliveries SET next_at = now() WHERE state = 'deferred'"))
-    await upkeep_step(database, lease=Sender(database, Remembering(database, [url(1)], SmsInbox(database)))._lease)
+        await tx.execute(text("UPDATE batches SET due_at = now() WHERE waits = 'time'"))
+    await upkeep_step(database, lease=timedelta(seconds=60))
 
 
 async def test_everybody_gets_one_text_and_the_receipts_say_so(database: Database) -> None:
