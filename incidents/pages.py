@@ -1,8 +1,8 @@
 """The staff API of incidents, under /api/v1. It speaks HTTP, opens the transactions and knows no rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
@@ -25,10 +25,11 @@ from incidents.publishing import (
     declare,
     dispatch_key,
     draft_update,
+    preview_sms,
     preview_update,
     publish,
 )
-from incidents.records import find_incident, find_update, updates_of
+from incidents.records import Update, find_incident, find_update, updates_of
 from incidents.status_page import StatusPage
 
 _log = structlog.get_logger()
@@ -38,15 +39,26 @@ _log = structlog.get_logger()
 STEERING = {"release": notify.release, "pause": notify.pause, "resume": notify.resume, "cancel": notify.cancel}
 
 
+# What writes the texts of an update (`Composer.sms`), and what sending them costs.
+Texting: TypeAlias = tuple[Callable[[Update], Sequence[notify.MessageText]], notify.Tariff]
+
+
 def routes(
-    *, database: Database, page: StatusPage, compose: Compose, clock: Clock, telling: Telling | None = None
+    *,
+    database: Database,
+    page: StatusPage,
+    compose: Compose,
+    clock: Clock,
+    telling: Telling | None = None,
+    texting: Texting | None = None,
 ) -> list[BaseRoute]:
     """Every route of incidents. `compose` writes the messages of an update (`Composer.messages`).
 
     `telling`: how updates are told when nothing else is said (quiet hours, and when texts stand in for mail).
+    `texting`: None where no SMS is sent; then the preview of an update says nothing of it.
     """
     api = _Incidents(database, clock)
-    said = _Updates(database, page, compose, clock, telling or Telling())
+    said = _Updates(database, page, compose, clock, telling=telling or Telling(), texting=texting)
     return [
         Route("/api/v1/incidents", api.declare, methods=["POST"]),
         Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
@@ -89,8 +101,18 @@ class _Incidents:
 
 
 class _Updates:
-    def __init__(self, database: Database, page: StatusPage, compose: Compose, clock: Clock, telling: Telling) -> None:
+    def __init__(
+        self,
+        database: Database,
+        page: StatusPage,
+        compose: Compose,
+        clock: Clock,
+        *,
+        telling: Telling,
+        texting: Texting | None,
+    ) -> None:
         self._telling = telling
+        self._texting = texting
         self._database = database
         self._page = page
         self._compose = compose
@@ -111,10 +133,15 @@ class _Updates:
 
     @requires("staff")
     async def preview(self, request: Request) -> Response:
+        update_id, now = request.path_params["id"], self._clock()
+        channels: tuple[notify.Channel, ...] = ("mail",) if self._texting is None else ("mail", "sms")
         async with self._database.snapshot() as tx:
-            reach = await preview_update(tx, request.path_params["id"], now=self._clock())
+            reach = await preview_update(tx, update_id, now=now, channels=channels)
+            sms = None if self._texting is None else await preview_sms(tx, update_id, *self._texting, now=now)
         total = sum(one.recipients for one in reach)
-        return _json({"reach": reach, "recipients": total, "unreachable": sum(one.unreachable for one in reach)})
+        unreachable = sum(one.unreachable for one in reach)
+        found = {"reach": reach, "recipients": total, "unreachable": unreachable}
+        return _json(found if sms is None else {**found, "sms": sms})
 
     @requires("staff")
     async def approve(self, request: Request) -> Response:

@@ -165,12 +165,30 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
     return await find_update(tx, update_id)
 
 
-async def preview_update(tx: Tx, update_id: str, *, now: datetime) -> Sequence[notify.Reach]:
+async def preview_update(
+    tx: Tx, update_id: str, *, now: datetime, channels: Sequence[notify.Channel] = ("mail",)
+) -> Sequence[notify.Reach]:
     """Whom publishing would reach, counted per channel and language; nothing is written."""
     found = await find_update(tx, update_id)
-    return await notify.preview(
-        tx, _addressees(found, found.incident_id, now)["audience"], LANGUAGES, topic=topic_of(found.incident_id)
-    )
+    audience = _addressees(found, found.incident_id, now)["audience"]
+    return await notify.preview(tx, audience, LANGUAGES, channels, topic=topic_of(found.incident_id))
+
+
+async def preview_sms(
+    tx: Tx,
+    update_id: str,
+    sms: Callable[[Update], Sequence[notify.MessageText]],
+    tariff: notify.Tariff,
+    *,
+    now: datetime,
+) -> notify.SmsPreview:
+    """What the texts of an update say, exactly, and what sending them would cost; nothing is written.
+
+    `sms` writes them (`messages.Composer.sms`).
+    """
+    found = await find_update(tx, update_id)
+    audience = _addressees(found, found.incident_id, now)["audience"]
+    return await notify.preview_texts(tx, audience, sms(found), tariff, topic=topic_of(found.incident_id))
 
 
 async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
