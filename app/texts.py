@@ -25,9 +25,10 @@ from notify.sms_texts import (
     texts_taken,
     texts_waiting,
 )
+from notify.tables import BATCH
 
-# Texts a lane claims at once: some windows full, so that the bind does not idle while results are recorded.
-DEPTH = 60
+# What a lane has in hand, and what a killed worker leaves in doubt for each: a batch. Repeats of texts cost money.
+DEPTH = BATCH
 
 
 class Texts:
@@ -39,7 +40,7 @@ class Texts:
         self.inbox = SmsInbox(parts.database, clock=parts.clock)
         self.channel = SmsChannel(settings.smpp_urls, settings.sms_prices, self.inbox, clock=parts.clock)
         self._intake = Intake(parts.database, capacity=500, writers=1)
-        self.sender = Sender(parts.database, self.channel, connections=self.channel.binds, depth=DEPTH)
+        self.sender = Sender(parts.database, self.channel, connections=self.channel.lanes, depth=DEPTH)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until `stop`, and store what comes in until the last bind has ended."""

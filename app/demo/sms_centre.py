@@ -98,6 +98,7 @@ class SmsCentre:
     taken: Counter[str] = field(default_factory=Counter)
     held: list[Got] = field(default_factory=list)
     throttled: int = 0
+    binds: int = 0
 
     def __post_init__(self) -> None:
         self._sessions: dict[str, smpp34.Esme] = {}
@@ -126,7 +127,7 @@ class SmsCentre:
     async def bound(self, count: int = 1) -> None:
         """Wait until `count` sessions are bound at once."""
         async with self._changed:
-            await self._changed.wait_for(lambda: len(self._sessions) >= count)
+            await self._changed.wait_for(lambda: len(self._sessions) == count)
 
     async def took(self, count: int) -> None:
         """Wait until `count` segments were taken."""
@@ -192,9 +193,12 @@ class SmsCentre:
             elif isinstance(event, smpp34.Esme):
                 async with self._changed:
                     self._sessions[event.session_id] = event
+                    self.binds += 1
                     self._changed.notify_all()
             else:
-                self._sessions.pop(event.session_id, None)
+                async with self._changed:
+                    self._sessions.pop(event.session_id, None)
+                    self._changed.notify_all()
 
     async def _take(self, event: smpp34.SubmitSmEvent) -> None:
         self._number += 1

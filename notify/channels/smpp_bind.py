@@ -7,7 +7,7 @@ after writing, no answer) is unclear here too.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import smpp34
@@ -47,16 +47,14 @@ class Bind:
         self._pace = pace
         self._wait = wait
         self._loop = asyncio.get_running_loop()
-        self._answers: deque[tuple[int, Result]] = deque()
-        self._news = asyncio.Event()
+        self._open: list[_Sending] = []
 
     async def listen(self, inbox: Inbox) -> None:
         """Hand on what comes in until the session ends. While `inbox` waits nothing more is taken from the library."""
         while True:
             event = await self._session.next()
             if isinstance(event, smpp34.Disconnected):
-                self.lost = True
-                self._news.set()
+                self._lose()
                 return
             await inbox(
                 Inbound(
@@ -70,33 +68,54 @@ class Bind:
                 )
             )
 
+    @property
+    def under_way(self) -> int:
+        """How many segments wait for their response."""
+        return sum(len(one.sent) for one in self._open)
+
     async def send(self, segments: Sequence[Segment], stop: asyncio.Event) -> list[Result]:
-        """One result for each segment, in their order. After `stop` none is begun; those under way are waited for."""
-        results: list[Result] = [Unsent()] * len(segments)
-        sent: dict[int, float] = {}  # number of the segment → when it was written; in that order
-        following = iter(range(len(segments)))
-        waiting = next(following, None)
-        while waiting is not None or sent:
-            now = self._loop.time()
-            while waiting is not None and self._may_send(len(sent), now, stop):
-                self._submit(waiting, segments[waiting])
-                sent[waiting] = now
-                waiting = next(following, None)
-            if not sent and (stop.is_set() or self.lost):
-                break
-            await self._pause(self._patience(sent, now, paused=waiting is not None))
-            self._collect(results, sent)
-        return results
+        """One result for each segment, in their order. After `stop` none is begun; those under way are waited for.
+
+        Several may send at once: they share the window.
+        """
+        ours = _Sending([Unsent()] * len(segments))
+        self._open.append(ours)
+        try:
+            following = iter(range(len(segments)))
+            waiting = next(following, None)
+            while waiting is not None or ours.sent:
+                while waiting is not None and self._may_send(stop):
+                    self._submit(ours, waiting, segments[waiting])
+                    waiting = next(following, None)
+                if not ours.sent and (stop.is_set() or self.lost):
+                    break
+                await ours.wait(self._patience(ours, paused=waiting is not None))
+                self._collect(ours)
+        finally:
+            self._open.remove(ours)
+        return ours.results
 
     async def close(self) -> None:
         """Take leave. The library answers for everything that still hangs."""
-        self.lost = True
+        self._lose()
         await self._session.unbind()
 
-    def _may_send(self, under_way: int, now: float, stop: asyncio.Event) -> bool:
-        return not (self.lost or stop.is_set()) and under_way < self._pace.window and self._pace.wait(now) == 0
+    def _lose(self) -> None:
+        """Nothing more is begun: what is written now would go nowhere, and be in doubt for it."""
+        self.lost = True
+        self._tell()
 
-    def _submit(self, number: int, segment: Segment) -> None:
+    def _tell(self) -> None:
+        """Somebody's answer is there, or there is room in the window for somebody."""
+        for one in self._open:
+            one.news.set()
+
+    def _may_send(self, stop: asyncio.Event) -> bool:
+        if self.lost or stop.is_set() or self.under_way >= self._pace.window:
+            return False
+        return self._pace.wait(self._loop.time()) == 0
+
+    def _submit(self, ours: "_Sending", number: int, segment: Segment) -> None:
         answer = self._session.submit_sm(
             segment.destination,
             segment.part.content,
@@ -110,22 +129,24 @@ class Bind:
             registered_delivery=1,
             validity_period=segment.valid_until,
         )
-        self._pace.sent(self._loop.time())
+        now = self._loop.time()
+        ours.sent[number] = now
+        self._pace.sent(now)
         # A future, whatever the stubs say.
-        asyncio.ensure_future(answer).add_done_callback(partial(self._answered, number))
+        asyncio.ensure_future(answer).add_done_callback(partial(self._answered, ours, number))
 
-    def _answered(self, number: int, answer: "asyncio.Future[smpp34.SubmitSmResp]") -> None:
+    def _answered(self, ours: "_Sending", number: int, answer: "asyncio.Future[smpp34.SubmitSmResp]") -> None:
         if answer.cancelled():
-            self._answers.append((number, Unclear("connection_lost")))
+            result: Result = Unclear("connection_lost")
         elif (error := answer.exception()) is not None:
             result = failure(_known(error), lost=self.lost)
-            # The connection is gone or confused, whether or not the library has said so yet: nothing more is begun, or
-            # each further segment would be written into nowhere and be in doubt for it.
-            self.lost = self.lost or isinstance(result, Unclear)
-            self._answers.append((number, result))
         else:
-            self._answers.append((number, self._judge(answer.result())))
-        self._news.set()
+            result = self._judge(answer.result())
+        if isinstance(result, Unclear):
+            # The connection is gone or confused, whether or not the library has said so yet.
+            self._lose()
+        ours.answers.append((number, result))
+        self._tell()
 
     def _judge(self, response: smpp34.SubmitSmResp) -> Result:
         if response.is_success:
@@ -138,34 +159,44 @@ class Bind:
             self._pace.throttled(self._loop.time())
         return result
 
-    def _collect(self, results: list[Result], sent: dict[int, float]) -> None:
-        while self._answers:
-            number, result = self._answers.popleft()
-            if sent.pop(number, None) is not None:
-                if isinstance(result, Unclear) and self.lost:
-                    result = Unclear("connection_lost")
-                results[number] = result
+    def _collect(self, ours: "_Sending") -> None:
+        while ours.answers:
+            number, result = ours.answers.popleft()
+            if ours.sent.pop(number, None) is not None:
+                ours.results[number] = Unclear("connection_lost") if isinstance(result, Unclear) else result
         now = self._loop.time()
-        overdue = [number for number, since in sent.items() if now - since >= self._wait]
+        overdue = [number for number, since in ours.sent.items() if now - since >= self._wait]
         for number in overdue:
             # A centre that loses one response may answer the next one under the wrong number: a fresh bind is surer.
-            self.lost = True
-            del sent[number]
-            results[number] = Unclear("no_answer_in_time")
+            self._lose()
+            del ours.sent[number]
+            ours.results[number] = Unclear("no_answer_in_time")
 
-    def _patience(self, sent: dict[int, float], now: float, *, paused: bool) -> float:
+    def _patience(self, ours: "_Sending", *, paused: bool) -> float:
         """Seconds until there is something to do even if no answer comes."""
-        until_overdue = min(sent.values(), default=now) + self._wait - now
+        now = self._loop.time()
+        until_overdue = min(ours.sent.values(), default=now) + self._wait - now
         # Never long while some have not begun: `stop` may be set meanwhile.
         return min(until_overdue, self._pace.wait(now) or 0.5, 0.5) if paused else until_overdue
 
-    async def _pause(self, seconds: float) -> None:
+
+@dataclass(slots=True, eq=False)
+class _Sending:
+    """One call of `send`. `sent`: when each segment without an answer was written, in that order."""
+
+    results: list[Result]
+    sent: dict[int, float] = field(default_factory=dict)
+    answers: deque[tuple[int, Result]] = field(default_factory=deque)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self, seconds: float) -> None:
+        """Until there is news, `seconds` at most."""
         try:
             async with asyncio.timeout(max(seconds, 0.001)):
-                await self._news.wait()
+                await self.news.wait()
         except TimeoutError:
             return
-        self._news.clear()
+        self.news.clear()
 
 
 async def bind(centre: Centre, pace: Pace, *, connect_seconds: float = 10, wait: float = LONGEST_WAIT) -> Bind:

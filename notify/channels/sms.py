@@ -1,45 +1,32 @@
-"""SMS: lanes that each keep one bind to an SMS centre, send texts over it in segments, and hand on what comes in.
+"""SMS: lanes that send texts in segments over the binds to SMS centres, and say of each what became of it.
 
 Knows messages as `Outgoing`, prices only for the sender id of a country, and nothing of where anything is stored.
 """
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 
-import smpp34
-import structlog
-
 from foundation.clock import Clock, system_clock
 from notify.channels import Accepted, Deferred, Lane, Outgoing, Refused, Result, Unclear, Unsent
-from notify.channels.centres import Centre, centre_from
+from notify.channels.centres import centre_from
 from notify.channels.inbound import Inbox
-from notify.channels.smpp_bind import LONGEST_WAIT, Bind, Segment, bind
-from notify.channels.smpp_pace import Pace
+from notify.channels.smpp_bind import Segment
+from notify.channels.smpp_line import Line, SmsTimeouts
 from notify.messages import fill_slots
 from notify.sms_prices import Prices, SenderId, sender_id
 from notify.sms_text import MOST_SEGMENTS, Part, Written, parts, write
-
-_log = structlog.get_logger()
+from notify.tables import BATCH
 
 # A message of which one part went out and another must wait is finished here: the reader already has the one.
 _TRIES_FOR_THE_REST = 3
 _ANSWER_LASTS = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
-class SmsTimeouts:
-    """Seconds. `response`: 30 at most; the library answers for us after that."""
-
-    connect: float = 10
-    response: float = LONGEST_WAIT
-
-
 class SmsChannel:
-    """The channel `sms`. `urls`: the centres, one bind and so one lane for each; `prices` names the sender per country.
+    """The channel `sms`. `urls`: the centres, one bind for each; `prices` names the sender per country.
 
     `inbox` is called for every receipt and text that comes in on a bind; while it waits, the centre is made to wait.
     """
@@ -57,22 +44,17 @@ class SmsChannel:
     ) -> None:
         self.centres = [centre_from(url) for url in urls]
         self.prices = prices
-        self.inbox = inbox
-        self.timeouts = timeouts or SmsTimeouts()
         self.clock = clock
-        self._turns = cycle(self.centres)
-        self._lanes: list[SmsLane] = []
+        seconds = timeouts or SmsTimeouts()
+        self.lines = [Line(one, inbox, seconds) for one in self.centres]
+        ways = [line for line in self.lines for _ in range(_lanes_for(line.centre.window))]
+        self.lanes = len(ways)
+        self._turns = cycle(ways)
         self._written: dict[int, Written] = {}
 
-    @property
-    def binds(self) -> int:
-        """How many lanes there are to be: operators count binds, so a lane never opens a second one."""
-        return len(self.centres)
-
     def lane(self) -> "SmsLane":
-        lane = SmsLane(self, next(self._turns))
-        self._lanes.append(lane)
-        return lane
+        """One of `lanes`: operators count binds, so there are never more of these than URLs."""
+        return SmsLane(self, next(self._turns))
 
     async def answer(self, centre: str, sender: str, recipient: str, text: str, language: str) -> Result:
         """Send one text outside the outbox, to a number that just wrote to us, from the number it wrote to."""
@@ -82,9 +64,9 @@ class SmsChannel:
             return Refused("sender_refused")
         pieces = parts(write(text, language), 0)
         segments = list(_segments(pieces, recipient, ours, self.clock() + _ANSWER_LASTS))
-        for lane in self._lanes:
-            if lane.centre.name == centre and lane.is_bound:
-                return _together(await lane.submit(segments, asyncio.Event()))
+        for line in self.lines:
+            if line.centre.name == centre and line.is_bound:
+                return _together(await line.send(segments, asyncio.Event()))
         return Unsent()
 
     def segments(self, one: Outgoing) -> list[Segment] | Refused | Deferred:
@@ -112,6 +94,11 @@ class SmsChannel:
         return written
 
 
+def _lanes_for(window: int) -> int:
+    """Enough batches at once to keep a window full, and one that is being recorded."""
+    return -(-window // BATCH) + 1
+
+
 def _segments(pieces: Sequence[Part], phone: str, sender: SenderId, not_after: datetime) -> Iterator[Segment]:
     # SMPP 3.4 section 7.1.1.1, absolute: tenths of a second, then quarter hours from UTC.
     valid_until = not_after.astimezone(UTC).strftime("%y%m%d%H%M%S") + "000+"
@@ -120,109 +107,43 @@ def _segments(pieces: Sequence[Part], phone: str, sender: SenderId, not_after: d
 
 
 class SmsLane(Lane):
-    """One bind, made again as often as it is lost, also while there is nothing to send: receipts and texts come in."""
+    """A batch's way over a bind that several lanes share, so that its window is full while one of them is recorded."""
 
-    def __init__(self, channel: SmsChannel, centre: Centre) -> None:
+    def __init__(self, channel: SmsChannel, line: Line) -> None:
         self.channel = channel
-        self.centre = centre
-        self.pace = Pace(centre.window, centre.rate)
-        self._bind: Bind | None = None
-        self._bound = asyncio.Event()
-        self._turn = asyncio.Lock()
-        self._keeper: asyncio.Task[None] | None = None
-
-    @property
-    def is_bound(self) -> bool:
-        return self._bind is not None
+        self.line = line
+        self._joined = False
 
     async def ready(self, stop: asyncio.Event) -> None:
         """Return when the bind stands, or when `stop` is set."""
-        if self._keeper is None:
-            self._keeper = asyncio.create_task(self._keep())
-        stopped = asyncio.ensure_future(stop.wait())
-        bound = asyncio.ensure_future(self._bound.wait())
-        try:
-            await asyncio.wait({stopped, bound, self._keeper}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            bound.cancel()
-        if self._keeper.done():
-            self._keeper.result()  # it ends by an error only, and that is not ours to hide
+        if not self._joined:
+            self._joined = True
+            self.line.join()
+        await self.line.ready(stop)
 
     async def send(self, batch: Sequence[Outgoing], stop: asyncio.Event) -> list[Result]:
         """See `Lane.send`. A message counts as accepted when all of its parts are."""
         plans = [self.channel.segments(one) for one in batch]
-        tries = [plan if isinstance(plan, list) else [] for plan in plans]
-        answers: list[list[Result]] = [[Unsent()] * len(segments) for segments in tries]
-        await self._send([(at, part) for at, one in enumerate(tries) for part in range(len(one))], tries, answers, stop)
-        for _ in range(_TRIES_FOR_THE_REST):
-            rest = [(at, part) for at, one in enumerate(answers) if _begun(one) for part in _unfinished(one)]
-            if not rest or stop.is_set():
+        segments = [plan if isinstance(plan, list) else [] for plan in plans]
+        answers: list[list[Result]] = [[Unsent()] * len(one) for one in segments]
+        places = [(at, part) for at, one in enumerate(segments) for part in range(len(one))]
+        for _ in range(1 + _TRIES_FOR_THE_REST):
+            results = await self.line.send([segments[at][part] for at, part in places], stop)
+            for (at, part), result in zip(places, results, strict=True):
+                answers[at][part] = result
+            places = [(at, part) for at, one in enumerate(answers) if _begun(one) for part in _unfinished(one)]
+            if not places or stop.is_set():
                 break
-            await self._send(rest, tries, answers, stop)
         return [
             _together(parts_of) if isinstance(plan, list) else plan
             for plan, parts_of in zip(plans, answers, strict=True)
         ]
 
     async def close(self) -> None:
-        """Unbind. What still came in is handed on first by whoever waits for it in `inbox`."""
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            with suppress(asyncio.CancelledError):
-                await keeper
-
-    async def _send(
-        self,
-        places: Sequence[tuple[int, int]],
-        segments: Sequence[Sequence[Segment]],
-        answers: list[list[Result]],
-        stop: asyncio.Event,
-    ) -> None:
-        """Send the segments at `places` (message, part) and put their answers in place."""
-        results = await self.submit([segments[at][part] for at, part in places], stop)
-        for (at, part), result in zip(places, results, strict=True):
-            answers[at][part] = result
-
-    async def submit(self, segments: Sequence[Segment], stop: asyncio.Event) -> list[Result]:
-        """One result for each segment. Answers to incoming texts share the bind, so each waits for its turn."""
-        async with self._turn:
-            bound = self._bind
-            if bound is None or not segments:
-                return [Unsent()] * len(segments)
-            results = await bound.send(segments, stop)
-            if bound.lost:
-                await self._drop(bound)
-            return results
-
-    async def _drop(self, bound: Bind) -> None:
-        if self._bind is bound:
-            self._bind = None
-            self._bound.clear()
-        await bound.close()
-
-    async def _keep(self) -> None:
-        """Bind, listen until the session ends, and bind again, until cancelled."""
-        timeouts = self.channel.timeouts
-        while True:
-            await asyncio.sleep(self.centre.seconds_until_next())
-            try:
-                bound = await bind(self.centre, self.pace, connect_seconds=timeouts.connect, wait=timeouts.response)
-            except smpp34.SmppError as error:
-                self.centre.failed()
-                _log.warning("SMS centre is away", centre=self.centre.name, error=str(error))
-                continue
-            self.centre.answered()
-            self._bind = bound
-            self._bound.set()
-            try:
-                await bound.listen(self.channel.inbox)
-            finally:
-                # Also when cancelled: an unbind tells the centre to keep what it still has for us.
-                await self._drop(bound)
-            _log.warning("SMS centre ended the session", centre=self.centre.name)
-            self.centre.failed()
+        """Leave the bind; the last one to leave ends it."""
+        if self._joined:
+            self._joined = False
+            await self.line.leave()
 
 
 def _begun(answers: Sequence[Result]) -> bool:

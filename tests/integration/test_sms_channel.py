@@ -10,8 +10,9 @@ import pytest
 
 from app.demo.sms_centre import Accept, Reject, Silence
 from notify.channels import Accepted, Deferred, Outgoing, Refused, Result, Unclear, Unsent
+from notify.channels.smpp_line import SmsTimeouts
 from notify.channels.smpp_status import INVALID_DESTINATION, THROTTLED
-from notify.channels.sms import SmsChannel, SmsLane, SmsTimeouts
+from notify.channels.sms import SmsChannel, SmsLane
 from notify.messages import Message
 from tests.support.smpp import PRICES, Letters, Wire, centre, texts, url
 
@@ -117,10 +118,10 @@ async def test_throttled_a_lane_slows_down_and_recovers() -> None:
         throttled = [one for one in results if isinstance(one, Deferred)]
         assert throttled
         assert {one.reason for one in throttled} == {"throttled"}
-        assert lane.pace.slowed()
+        assert lane.line.pace.slowed()
         assert sms.taken.total() + len(throttled) == 80
         sms.most_a_second = None
-        while lane.pace.slowed():
+        while lane.line.pace.slowed():
             assert all(isinstance(one, Accepted) for one in await send(lane, texts(*PHONES[80:])))
     assert max(sms.taken[phone[1:]] for phone in PHONES[:80]) == 1
 
@@ -267,17 +268,35 @@ async def test_a_nack_says_that_nothing_was_sent() -> None:
             assert await send(lane, texts("+31600000001")) == [Deferred("throttled", 0x58, "ESME_RTHROTTLED")]
 
 
-async def test_binds_are_one_for_each_url() -> None:
+async def test_binds_are_one_for_each_url_however_many_lanes_there_are() -> None:
     async with centre().running() as one, centre().running() as two:
-        channel = SmsChannel([url(one.port), url(two.port)], PRICES, Letters(), timeouts=IMPATIENT)
-        assert channel.binds == 2
-        lanes = [channel.lane(), channel.lane()]
-        for lane in lanes:
-            await lane.ready(asyncio.Event())
-        await asyncio.gather(*(send(lane, texts(f"+3160000000{at}")) for at, lane in enumerate(lanes)))
-        assert [one.taken.total(), two.taken.total()] == [1, 1]
-        for lane in lanes:
-            await lane.close()
+        urls = [url(one.port, "?window=40"), url(two.port, "?window=20")]
+        channel = SmsChannel(urls, PRICES, Letters(), timeouts=IMPATIENT)
+        assert channel.lanes == 5
+        lanes = [channel.lane() for _ in range(channel.lanes)]
+        await asyncio.gather(*(lane.ready(asyncio.Event()) for lane in lanes))
+        batches = [texts(*PHONES[at * 30 : at * 30 + 30]) for at in range(channel.lanes)]
+        found = await asyncio.gather(*(send(lane, batch) for lane, batch in zip(lanes, batches, strict=True)))
+        assert all(isinstance(result, Accepted) for results in found for result in results)
+        assert [one.taken.total(), two.taken.total()] == [90, 60]
+        assert [one.binds, two.binds] == [1, 1]
+        await asyncio.gather(*(lane.close() for lane in lanes))
+        # Everybody has left: the binds end.
+        await one.bound(0)
+        await two.bound(0)
+
+
+async def test_lanes_share_a_window_and_a_lost_response_of_one_costs_the_others_nothing() -> None:
+    async with centre().running() as sms:
+        channel = SmsChannel([url(sms.port, "?window=10")], PRICES, Letters(), timeouts=IMPATIENT)
+        lanes = [channel.lane() for _ in range(channel.lanes)]
+        await asyncio.gather(*(lane.ready(asyncio.Event()) for lane in lanes))
+        sms.answers_once[PHONES[0][1:], 1] = Silence()
+        first, second = await asyncio.gather(send(lanes[0], texts(*PHONES[:20])), send(lanes[1], texts(*PHONES[20:90])))
+        assert first[0] == Unclear("no_answer_in_time")
+        assert all(isinstance(one, Accepted) for one in (*first[1:], *second))
+        await asyncio.gather(*(lane.close() for lane in lanes))
+    assert set(sms.taken.values()) == {1}
 
 
 def test_a_validity_follows_the_message() -> None:

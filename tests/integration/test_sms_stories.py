@@ -52,7 +52,7 @@ async def sending(database: Database, port: int, options: str = "") -> AsyncIter
     stop, ended = asyncio.Event(), asyncio.Event()
     inbox = SmsInbox(database)
     channel = Remembering(database, [url(port, options)], inbox)
-    sender = Sender(database, channel, connections=1, depth=30, idle_seconds=0.02)
+    sender = Sender(database, channel, connections=channel.lanes, depth=25, idle_seconds=0.02)
     storing = asyncio.create_task(inbox.run(ended))
     task = asyncio.create_task(sender.run(stop))
     try:

@@ -12,7 +12,8 @@ from app.demo.sms_centre import SmsCentre
 from foundation.database import Database, driver
 from notify.channels import Accepted, Outgoing, Result
 from notify.channels.inbound import Inbound, Inbox
-from notify.channels.sms import SmsChannel, SmsLane, SmsTimeouts
+from notify.channels.smpp_line import SmsTimeouts
+from notify.channels.sms import SmsChannel, SmsLane
 from notify.messages import Message
 from notify.sms_prices import Prices, read_prices
 from notify.sms_proof import store_parts
