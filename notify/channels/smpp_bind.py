@@ -5,7 +5,6 @@ after writing, no answer) is unclear here too.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,8 +19,8 @@ from notify.channels.smpp_status import failure, refusal
 from notify.sms_prices import SenderId
 from notify.sms_text import Part
 
-# The library's own limit on waiting for a response, which cannot be set from outside; ours may only be shorter.
-LONGEST_WAIT = 30.0
+# The library waits thirty seconds for a response, which cannot be set from outside; ours has to be shorter.
+LONGEST_WAIT = 29.0
 # What may wait in memory between the library, which has acknowledged it, and our store. Beyond it the centre is told
 # that the queue is full and tries again later.
 _INBOUND = 256
@@ -47,6 +46,7 @@ class Bind:
         self._pace = pace
         self._wait = wait
         self._loop = asyncio.get_running_loop()
+        self.under_way = 0  # segments that wait for their response
         self._open: list[_Sending] = []
 
     async def listen(self, inbox: Inbox) -> None:
@@ -68,11 +68,6 @@ class Bind:
                 )
             )
 
-    @property
-    def under_way(self) -> int:
-        """How many segments wait for their response."""
-        return sum(len(one.sent) for one in self._open)
-
     async def send(self, segments: Sequence[Segment], stop: asyncio.Event) -> list[Result]:
         """One result for each segment, in their order. After `stop` none is begun; those under way are waited for.
 
@@ -89,8 +84,9 @@ class Bind:
                     waiting = next(following, None)
                 if not ours.sent and (stop.is_set() or self.lost):
                     break
-                await ours.wait(self._patience(ours, paused=waiting is not None))
-                self._collect(ours)
+                ours.hungry = waiting is not None
+                await ours.wait(self._patience(ours))
+                self._give_up_overdue(ours)
         finally:
             self._open.remove(ours)
         return ours.results
@@ -103,10 +99,6 @@ class Bind:
     def _lose(self) -> None:
         """Nothing more is begun: what is written now would go nowhere, and be in doubt for it."""
         self.lost = True
-        self._tell()
-
-    def _tell(self) -> None:
-        """Somebody's answer is there, or there is room in the window for somebody."""
         for one in self._open:
             one.news.set()
 
@@ -131,6 +123,7 @@ class Bind:
         )
         now = self._loop.time()
         ours.sent[number] = now
+        self.under_way += 1
         self._pace.sent(now)
         # A future, whatever the stubs say.
         asyncio.ensure_future(answer).add_done_callback(partial(self._answered, ours, number))
@@ -145,8 +138,17 @@ class Bind:
         if isinstance(result, Unclear):
             # The connection is gone or confused, whether or not the library has said so yet.
             self._lose()
-        ours.answers.append((number, result))
-        self._tell()
+            result = Unclear("connection_lost")
+        if ours.sent.pop(number, None) is None:
+            return  # given up before
+        self.under_way -= 1
+        ours.results[number] = result
+        # Thousands of answers a second: only those are woken who can go on.
+        if not ours.sent:
+            ours.news.set()
+        for one in self._open:
+            if one.hungry:
+                one.news.set()
 
     def _judge(self, response: smpp34.SubmitSmResp) -> Result:
         if response.is_success:
@@ -159,34 +161,33 @@ class Bind:
             self._pace.throttled(self._loop.time())
         return result
 
-    def _collect(self, ours: "_Sending") -> None:
-        while ours.answers:
-            number, result = ours.answers.popleft()
-            if ours.sent.pop(number, None) is not None:
-                ours.results[number] = Unclear("connection_lost") if isinstance(result, Unclear) else result
+    def _give_up_overdue(self, ours: "_Sending") -> None:
         now = self._loop.time()
-        overdue = [number for number, since in ours.sent.items() if now - since >= self._wait]
-        for number in overdue:
+        for number in [number for number, since in ours.sent.items() if now - since >= self._wait]:
             # A centre that loses one response may answer the next one under the wrong number: a fresh bind is surer.
             self._lose()
             del ours.sent[number]
+            self.under_way -= 1
             ours.results[number] = Unclear("no_answer_in_time")
 
-    def _patience(self, ours: "_Sending", *, paused: bool) -> float:
+    def _patience(self, ours: "_Sending") -> float:
         """Seconds until there is something to do even if no answer comes."""
         now = self._loop.time()
         until_overdue = min(ours.sent.values(), default=now) + self._wait - now
         # Never long while some have not begun: `stop` may be set meanwhile.
-        return min(until_overdue, self._pace.wait(now) or 0.5, 0.5) if paused else until_overdue
+        return min(until_overdue, self._pace.wait(now) or 0.5, 0.5) if ours.hungry else until_overdue
 
 
 @dataclass(slots=True, eq=False)
 class _Sending:
-    """One call of `send`. `sent`: when each segment without an answer was written, in that order."""
+    """One call of `send`. `sent`: when each segment without an answer was written, in that order.
+
+    `hungry`: it has segments that wait for room in the window.
+    """
 
     results: list[Result]
     sent: dict[int, float] = field(default_factory=dict)
-    answers: deque[tuple[int, Result]] = field(default_factory=deque)
+    hungry: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self, seconds: float) -> None:

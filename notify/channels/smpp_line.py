@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class SmsTimeouts:
-    """Seconds. `response`: 30 at most; the library answers for us after that."""
+    """Seconds. `response`: 29 at most; the library answers for us after that."""
 
     connect: float = 10
     response: float = LONGEST_WAIT
