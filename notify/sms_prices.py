@@ -56,6 +56,15 @@ class Price:
     sender: SenderId | None
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one text takes: its segments, and their price in all."""
+
+    segments: int
+    micro: Micro
+    currency: str
+
+
 class BadPrices(ValueError):
     """The price table cannot be used; the message names every line that is wrong and what to do."""
 

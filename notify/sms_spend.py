@@ -9,16 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from foundation.database import Driver
-from notify.sms_prices import Micro
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What one text takes: its segments, and their price in all."""
-
-    segments: int
-    micro: Micro
-    currency: str
+from notify.sms_prices import Cost, Micro
 
 
 @dataclass(frozen=True, slots=True)

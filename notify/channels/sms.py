@@ -16,7 +16,7 @@ from notify.channels.inbound import Inbox
 from notify.channels.smpp_bind import Segment
 from notify.channels.smpp_line import Line, SmsTimeouts
 from notify.messages import fill_slots
-from notify.sms_prices import Prices, SenderId, sender_id
+from notify.sms_prices import Cost, Prices, SenderId, sender_id
 from notify.sms_text import MOST_SEGMENTS, Part, Written, parts, write
 from notify.tables import BATCH
 
@@ -68,6 +68,14 @@ class SmsChannel:
             if line.centre.name == centre and line.is_bound:
                 return _together(await line.send(segments, asyncio.Event()))
         return Unsent()
+
+    def cost(self, one: Outgoing) -> Cost | None:
+        """What sending one delivery would cost, to be set aside before it is sent; None for one that will not be."""
+        price = self.prices.price(one.address)
+        if price is None or price.sender is None:
+            return None
+        count = self._text(one).segments
+        return Cost(count, count * price.micro, price.currency)
 
     def segments(self, one: Outgoing) -> list[Segment] | Refused | Deferred:
         """The segments of one delivery, or why it cannot be sent."""

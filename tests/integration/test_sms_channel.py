@@ -14,6 +14,7 @@ from notify.channels.smpp_line import SmsTimeouts
 from notify.channels.smpp_status import INVALID_DESTINATION, THROTTLED
 from notify.channels.sms import SmsChannel, SmsLane
 from notify.messages import Message
+from notify.sms_prices import Cost
 from tests.support.smpp import PRICES, Letters, Wire, centre, texts, url
 
 IMPATIENT = SmsTimeouts(connect=2, response=0.5)
@@ -305,3 +306,11 @@ def test_a_validity_follows_the_message() -> None:
     found = channel.segments(Outgoing(1, 1, Message(1, "t", "en", "", "x"), "+31600000001", {}, limit))
     assert isinstance(found, list)
     assert found[0].valid_until == "260101010000000+"
+
+
+def test_what_a_text_costs_is_known_before_it_is_sent() -> None:
+    channel = SmsChannel([url(1)], PRICES, Letters())
+    dutch, american, finnish = texts("+31612345678", "+12025550177", "+358401234567", text=LONG)
+    assert channel.cost(dutch) == Cost(2, 200_000, "EUR")
+    assert channel.cost(american) == Cost(2, 25_000, "EUR")
+    assert channel.cost(finnish) is None

@@ -12,8 +12,8 @@ from sqlalchemy import text
 from foundation.clock import system_clock
 from foundation.database import Database, driver
 from incidents import Component, define_components
-from notify.sms_prices import MICRO
-from notify.sms_spend import Cost, reserve
+from notify.sms_prices import MICRO, Cost
+from notify.sms_spend import reserve
 from tests.support.directory import a_customer
 from tests.support.smpp import PRICES
 from tests.support.web import client, parts_for, staff_token

@@ -3,7 +3,8 @@
 import asyncio
 
 from foundation.database import Database, driver
-from notify.sms_spend import Cost, Spent, release, reserve, reserve_each, spending
+from notify.sms_prices import Cost
+from notify.sms_spend import Spent, release, reserve, reserve_each, spending
 
 TOPIC = "incident:ab12"
 EURO = 1_000_000
