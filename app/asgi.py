@@ -127,13 +127,17 @@ def _follow_routes(parts: Parts) -> Sequence[BaseRoute]:
 
 def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
     settings = parts.settings
-    composer = Composer(render, settings.page_name, settings.public_url, settings.page_time_zone)
+    composer = Composer(
+        render, settings.page_name, settings.public_url, settings.page_time_zone, texts=bool(settings.smpp_urls)
+    )
+    tariff = notify.Tariff(settings.sms_prices, settings.sms_cost_caps)
     return incidents.pages.routes(
         database=parts.database,
         page=status_page(parts),
         compose=composer.messages,
         compose_webhook=composer.webhook,
         clock=parts.clock,
+        texting=(composer.sms, tariff) if settings.smpp_urls else None,
     )
 
 

@@ -234,6 +234,14 @@ def bench_mail(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> N
     _print_json(mail.bench_mail(recipients))
 
 
+@bench_cli.command("sms")
+def bench_sms(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
+    """Texts per second against a bare smpp34 client, to the same SMS centre."""
+    from app.bench import sms  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(sms.bench_sms(recipients))
+
+
 @bench_cli.command("intake")
 def bench_intake(contacts: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
     """Contacts per second over HTTP, durable at 202, against single-row inserts by 16 connections."""

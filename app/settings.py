@@ -1,5 +1,6 @@
 """The environment, read once into one frozen value. Every fault in it is reported at once, by name."""
 
+import re
 import secrets
 import ssl
 from collections.abc import Callable, Mapping
@@ -11,10 +12,12 @@ from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
 
+from notify.channels.centres import centre_from
 from notify.channels.relays import relay_from
 from notify.dkim import DkimKey, dkim_keys
 from notify.mail import LONGEST_LOCAL_PART
 from notify.messages import is_plain_url, is_sendable
+from notify.sms_prices import DEFAULT_PRICES, MICRO, Micro, Prices, read_prices
 
 T = TypeVar("T")
 _PREFIX = "STORMDESK_"
@@ -52,6 +55,9 @@ class Settings:
     data_dir: Path
     status_dir: Path
     smtp_urls: tuple[str, ...]
+    smpp_urls: tuple[str, ...]
+    sms_prices: Prices
+    sms_cost_caps: Mapping[str, Micro]
     public_url: str
     page_name: str
     page_time_zone: str
@@ -85,6 +91,9 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         data_dir=data_dir,
         status_dir=reader.get("STATUS_DIR", Path, str(data_dir / "status")),
         smtp_urls=reader.get("SMTP_URL", _smtp_urls, "smtp://localhost:25"),
+        smpp_urls=reader.get("SMPP_URL", _smpp_urls, ""),
+        sms_prices=reader.get("SMS_PRICES", _sms_prices, str(DEFAULT_PRICES)),
+        sms_cost_caps=reader.get("SMS_COST_CAP", _cost_caps, "5000 EUR"),
         public_url=reader.get("PUBLIC_URL", _web_url, "http://127.0.0.1:8080"),
         page_name=reader.get("PAGE_NAME", str, "Stormdesk"),
         page_time_zone=reader.get("TIME_ZONE", _time_zone, "Etc/UTC"),
@@ -99,6 +108,8 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
     )
+    if settings.smpp_urls and not reader.faults:
+        reader.faults += _uncapped(settings)
     if reader.faults:
         raise SettingsError("\n".join(reader.faults))
     return settings
@@ -145,6 +156,40 @@ def _is_relay(url: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _smpp_urls(text: str) -> tuple[str, ...]:
+    urls = tuple(part.strip() for part in text.split(",") if part.strip())
+    for place, url in enumerate(urls, start=1):
+        try:
+            centre_from(url)
+        except ValueError as error:
+            # Its words never repeat the URL, which holds a password.
+            raise ValueError(f"number {place} of {len(urls)} {error}" if len(urls) > 1 else str(error)) from None
+    return urls
+
+
+def _sms_prices(text: str) -> Prices:
+    try:
+        with Path(text).open(encoding="utf-8-sig", newline="") as file:
+            return read_prices(file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"must be a CSV file that can be read ({error})") from None
+
+
+def _cost_caps(text: str) -> dict[str, Micro]:
+    caps: dict[str, Micro] = {}
+    for part in text.split(","):
+        amount, _, currency = part.strip().partition(" ")
+        if not amount.isdigit() or not re.fullmatch("[A-Z]{3}", currency) or currency in caps:
+            raise ValueError("must be what texts about one incident may cost, such as 5000 EUR, or 5000 EUR, 800 USD")
+        caps[currency] = int(amount) * MICRO
+    return caps
+
+
+def _uncapped(settings: Settings) -> list[str]:
+    missing = sorted(settings.sms_prices.currencies - settings.sms_cost_caps.keys())
+    return [f"{_PREFIX}SMS_COST_CAP: names no cap in {one}, in which there are prices" for one in missing]
 
 
 def _web_url(text: str) -> str:

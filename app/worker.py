@@ -12,6 +12,7 @@ from app.loops import Loop, keep, run, stop_on_signals, wait
 from app.outages import Outages, public_titles
 from app.settings import Settings
 from app.templates import render
+from app.texts import Texts
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
@@ -25,6 +26,7 @@ from notify.following import webhook_is_gone
 from notify.mail import MailFactory
 from notify.reports import waiting_step
 from notify.sender import Sender
+from notify.sms_proof import receipts_step
 from notify.upkeep import upkeep_step
 
 _log = structlog.get_logger()
@@ -38,7 +40,8 @@ WEBHOOK_LANES, WEBHOOK_DEPTH = 4, 10
 async def work(settings: Settings, database_url: str) -> None:
     """Work until SIGTERM or SIGINT; messages on their way are finished and recorded first."""
     stop = stop_on_signals()
-    async with open_parts(settings, database_url, pool=settings.sender_connections + 15) as parts:
+    # Senders have connections of their own; the rest is for the other loops, and for mail and texts that come in.
+    async with open_parts(settings, database_url, pool=24) as parts:
         loops: dict[str, Loop] = {
             "mail": mail_sender(parts).run,
             "webhooks": webhook_sender(parts).run,
@@ -50,6 +53,11 @@ async def work(settings: Settings, database_url: str) -> None:
         }
         if settings.mail_listen:
             loops["mail listener"] = partial(listen, parts)
+        if settings.smpp_urls:
+            texts = Texts(parts)
+            loops["texts"] = texts.run
+            loops["incoming texts"] = texts.read
+            loops["text receipts"] = partial(keep, partial(receipts_step, parts.database), idle_seconds=0.5)
         if settings.ops_bind is not None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))

@@ -1,29 +1,68 @@
-"""What an update says to one person, written once per language from a template, and to a machine. It sends nothing."""
+"""What an update says: to a person by mail or text, once per language, and to a machine. It sends nothing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from incidents import statuspage_v2
 from incidents.lifecycle import LANGUAGES, UpdateText
 from incidents.records import Incident, Update
 from incidents.snapshot import Snapshot
-from notify import MessageText, escape_slots
+from notify import MessageText, escape_slots, one_line, write_text
 
 Render = Callable[..., str]
+
+# Of a text: two are read as one message and still cost little; each further one costs as much again.
+MOST_SEGMENTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Composer:
-    """Writes messages. `public_url`: where people open the status page; `time_zone`: IANA name their times are in."""
+    """Writes messages. `public_url`: where people open the status page; `time_zone`: IANA name their times are in.
+
+    `texts`: whether there is somebody to send SMS; without, nothing is written for it.
+    """
 
     render: Render
     page_name: str
     public_url: str
     time_zone: str
+    texts: bool = False
 
     def messages(self, incident: Incident, update: Update, party: str | None) -> Sequence[MessageText]:
-        """The messages of a published update, one per language; `party` is the name of whom the cause concerns."""
-        return [self._mail(language, incident, update, party) for language in LANGUAGES]
+        """The messages of a published update, per language; `party` is the name of whom the cause concerns.
+
+        Texts stand in it exactly as they will be sent, see `notify.write_text`.
+        """
+        mails = [self._mail(language, incident, update, party) for language in LANGUAGES]
+        texts = [replace(one, body=escape_slots(write_text(one.body, one.language).text)) for one in self.sms(update)]
+        return [*mails, *texts]
+
+    def sms(self, update: Update) -> Sequence[MessageText]:
+        """The texts of an update, one per language, as somebody would write them: nothing is replaced yet.
+
+        What happened, what to do, and where to read on: no names, because phones are shared. The advice is left out
+        where it would make a third segment.
+        """
+        return [self._sms(language, update) for language in LANGUAGES] if self.texts else []
+
+    def _sms(self, language: str, update: Update) -> MessageText:
+        text = update.texts[language]
+        title, advice = one_line(text.title), one_line(text.advice)
+        body = self._short(language, update, title, advice)
+        if write_text(body, language).segments > MOST_SEGMENTS:
+            body = self._short(language, update, title, "")
+        return MessageText(channel="sms", language=language, subject="", body=body)
+
+    def _short(self, language: str, update: Update, title: str, advice: str) -> str:
+        return self.render(
+            "incidents/message.sms.txt",
+            language,
+            update=update,
+            title=title,
+            advice=advice,
+            page_name=one_line(self.page_name),
+            status_url=f"{self.public_url}/incidents/{update.incident_id}?lang={language}",
+        ).strip()
 
     def webhook(self, snapshot: Snapshot, incident_id: str) -> MessageText:
         """What machines that follow are told of an incident, in Statuspage's format; in English, as that has it."""

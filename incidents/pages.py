@@ -1,8 +1,8 @@
 """The staff API of incidents, under /api/v1. It speaks HTTP, opens the transactions and knows no rules."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import structlog
@@ -26,10 +26,11 @@ from incidents.publishing import (
     declare,
     dispatch_key,
     draft_update,
+    preview_sms,
     preview_update,
     publish,
 )
-from incidents.records import find_incident, find_update, updates_of
+from incidents.records import Update, find_incident, find_update, updates_of
 from incidents.status_page import StatusPage
 
 _log = structlog.get_logger()
@@ -37,6 +38,10 @@ _log = structlog.get_logger()
 
 # What can be done to the telling of an update while it is under way.
 STEERING = {"release": notify.release, "pause": notify.pause, "resume": notify.resume, "cancel": notify.cancel}
+
+
+# What writes the texts of an update (`Composer.sms`), and what sending them costs.
+Texting: TypeAlias = tuple[Callable[[Update], Sequence[notify.MessageText]], notify.Tariff]
 
 
 def routes(
@@ -47,14 +52,18 @@ def routes(
     clock: Clock,
     telling: Telling | None = None,
     compose_webhook: ComposeWebhook | None = None,
+    texting: Texting | None = None,
 ) -> list[BaseRoute]:
     """Every route of incidents. `compose` writes an update's messages (`Composer.messages`), `compose_webhook` those
     to machines (`Composer.webhook`).
 
     `telling`: how updates are told when nothing else is said (quiet hours, and when texts stand in for mail).
+    `texting`: None where no SMS is sent; then the preview of an update says nothing of it.
     """
     api = _Incidents(database, clock)
-    said = _Updates(database, page, compose, clock, telling=telling or Telling(), compose_webhook=compose_webhook)
+    said = _Updates(
+        database, page, compose, clock, telling=telling or Telling(), compose_webhook=compose_webhook, texting=texting
+    )
     return [
         Route("/api/v1/incidents", api.declare, methods=["POST"]),
         Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
@@ -106,9 +115,11 @@ class _Updates:
         *,
         telling: Telling,
         compose_webhook: ComposeWebhook | None,
+        texting: Texting | None,
     ) -> None:
         self._telling = telling
         self._compose_webhook = compose_webhook
+        self._texting = texting
         self._database = database
         self._page = page
         self._compose = compose
@@ -129,10 +140,17 @@ class _Updates:
 
     @requires("staff")
     async def preview(self, request: Request) -> Response:
+        update_id, now = request.path_params["id"], self._clock()
+        channels: tuple[notify.Channel, ...] = (
+            ("mail", "webhook") if self._texting is None else ("mail", "sms", "webhook")
+        )
         async with self._database.snapshot() as tx:
-            reach = await preview_update(tx, request.path_params["id"], now=self._clock())
+            reach = await preview_update(tx, update_id, now=now, channels=channels)
+            sms = None if self._texting is None else await preview_sms(tx, update_id, *self._texting, now=now)
         total = sum(one.recipients for one in reach)
-        return _json({"reach": reach, "recipients": total, "unreachable": sum(one.unreachable for one in reach)})
+        unreachable = sum(one.unreachable for one in reach)
+        found = {"reach": reach, "recipients": total, "unreachable": unreachable}
+        return _json(found if sms is None else {**found, "sms": sms})
 
     @requires("staff")
     async def approve(self, request: Request) -> Response:

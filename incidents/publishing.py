@@ -167,21 +167,34 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
     return await find_update(tx, update_id)
 
 
-async def preview_update(tx: Tx, update_id: str, *, now: datetime) -> Sequence[notify.Reach]:
+async def preview_update(
+    tx: Tx, update_id: str, *, now: datetime, channels: Sequence[notify.Channel] = ("mail", "webhook")
+) -> Sequence[notify.Reach]:
     """Whom publishing would reach, counted per channel and language; nothing is written.
 
     Followers count among the others; a channel that reaches nobody but by mail is left out.
     """
     found = await find_update(tx, update_id)
-    channels: tuple[notify.Channel, ...] = ("mail", "webhook")
-    reach = await notify.preview(
-        tx,
-        _addressees(found, found.incident_id, now)["audience"],
-        LANGUAGES,
-        channels,
-        topic=topic_of(found.incident_id),
-    )
+    audience = _addressees(found, found.incident_id, now)["audience"]
+    reach = await notify.preview(tx, audience, LANGUAGES, channels, topic=topic_of(found.incident_id))
     return [one for one in reach if one.channel == "mail" or one.recipients]
+
+
+async def preview_sms(
+    tx: Tx,
+    update_id: str,
+    sms: Callable[[Update], Sequence[notify.MessageText]],
+    tariff: notify.Tariff,
+    *,
+    now: datetime,
+) -> notify.SmsPreview:
+    """What the texts of an update say, exactly, and what sending them would cost; nothing is written.
+
+    `sms` writes them (`messages.Composer.sms`).
+    """
+    found = await find_update(tx, update_id)
+    audience = _addressees(found, found.incident_id, now)["audience"]
+    return await notify.preview_texts(tx, audience, sms(found), tariff, topic=topic_of(found.incident_id))
 
 
 async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:

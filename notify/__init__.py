@@ -9,7 +9,7 @@ from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
-from notify.messages import MessageText, escape_slots
+from notify.messages import MessageText, escape_slots, one_line
 from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
@@ -18,6 +18,8 @@ from notify.planning import QuietHours, Reach, enqueue, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
 from notify.reports import Report, take_reports
+from notify.sms_preview import SmsPreview, Tariff, preview_texts
+from notify.sms_text import write as write_text
 from notify.steering import cancel, pause, prefer, release, resume, set_seeds
 from notify.tables import exposures
 
@@ -33,6 +35,8 @@ __all__ = [
     "QuietHours",
     "Reach",
     "Report",
+    "SmsPreview",
+    "Tariff",
     "Told",
     "addressees_of",
     "any_machine_among",
@@ -53,14 +57,17 @@ __all__ = [
     "mail_text",
     "normalise_mail",
     "normalise_phone",
+    "one_line",
     "parse_mail",
     "pause",
     "phone_readings",
     "prefer",
     "preview",
+    "preview_texts",
     "release",
     "resume",
     "set_seeds",
     "take_reports",
     "told_of",
+    "write_text",
 ]

@@ -56,9 +56,13 @@ SELECT DISTINCT customers.id AS customer_id, given.channel, given.value
  WHERE given.value IS NOT NULL
 """
 
+# Who said STOP said it of the number, whoever it is listed for later.
 _ADDRESSES_NEW = """
-INSERT INTO addresses (customer_id, channel, value)
-SELECT customer_id, channel, value
+INSERT INTO addresses (customer_id, channel, value, consent)
+SELECT customer_id, channel, value,
+       coalesce((SELECT said.consent FROM consent_journal said
+                  WHERE said.channel = wanted.channel AND said.value = wanted.value
+                  ORDER BY said.id DESC LIMIT 1), true)
   FROM wanted_addresses wanted
  WHERE NOT EXISTS (SELECT FROM addresses WHERE addresses.customer_id = wanted.customer_id
                        AND addresses.channel = wanted.channel AND addresses.value = wanted.value)

@@ -125,8 +125,28 @@ async def claim(
         leased += granted
     # A batch whose members have all ended, or gone to another queue, has nothing to wait for.
     if idle := {batch_id for batch_id, _ in leased} - {one.batch_id for one in claimed}:
-        await connection.execute("DELETE FROM batches WHERE id = ANY ($1::bigint[])", sorted(idle))
+        await drop(connection, sorted(idle))
     return states, claimed
+
+
+async def drop(connection: Driver, batch_ids: Sequence[BatchId]) -> None:
+    """Forget batches just leased in which nothing is left to send."""
+    await connection.execute("DELETE FROM batches WHERE id = ANY ($1::bigint[])", batch_ids)
+
+
+async def end_unaffordable(connection: Driver, delivery_ids: Sequence[int]) -> Mapping[str, int]:
+    """End claimed deliveries for which there is no money left; how many are in each state."""
+    rows = await connection.fetch(
+        """
+        UPDATE deliveries
+           SET state = CASE WHEN doubtful > 0 THEN 'unknown' ELSE 'suppressed' END, reason = 'cost_cap',
+               final_at = now()
+         WHERE id = ANY ($1::bigint[]) AND final_at IS NULL
+        RETURNING state
+        """,
+        delivery_ids,
+    )
+    return Counter(row[0] for row in rows)
 
 
 async def _sendable(

@@ -170,6 +170,28 @@ async def preview(
     ]
 
 
+async def phones_by_prefix(
+    tx: Tx,
+    audience: Audience,
+    languages: Sequence[str],
+    channels: Sequence[ChannelName],
+    *,
+    topic: str = "",
+) -> list[tuple[str, str, int]]:
+    """The phones that `enqueue` would text now, counted: (language, one of them, how many begin alike).
+
+    Numbers that begin alike for eight characters are of one country, so a price can be told from one of them.
+    """
+    plan = _Plan(topic, audience, [(channel, list(languages)) for channel in channels]).subquery()
+    statement = (
+        select(plan.c.language, func.min(addresses.c.value), func.count())
+        .select_from(plan.join(addresses, addresses.c.id == plan.c.address_id))
+        .where(plan.c.channel == "sms")
+        .group_by(plan.c.language, func.left(addresses.c.value, 8))
+    )
+    return [(row[0], row[1], row[2]) for row in await tx.execute(statement)]
+
+
 async def _dispatch_of(tx: Tx, key: str) -> int:
     found: int | None = await tx.scalar(select(dispatches.c.id).where(dispatches.c.key == key))
     if found is None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 
@@ -47,6 +47,18 @@ class _Work:
     results: Sequence[Result] = ()
 
 
+class Purse(Protocol):
+    """What pays for a channel that costs money. Both are called in the transaction that claims and records."""
+
+    async def admit(self, connection: Driver, outgoing: Sequence[Outgoing]) -> set[int]:
+        """Set money aside for these; the ids of those there is none for."""
+        ...
+
+    async def settle(self, connection: Driver, results: Sequence[tuple[Outgoing, Result]]) -> None:
+        """Keep or give back what was set aside."""
+        ...
+
+
 class Sender:
     """Sends what is planned on one channel, until told to stop. Start as many, in as many processes, as needed.
 
@@ -66,7 +78,9 @@ class Sender:
         lease: timedelta = timedelta(seconds=60),
         idle_seconds: float = 0.25,
         clock: Clock = system_clock,
+        purse: Purse | None = None,
     ) -> None:
+        self._purse = purse
         self._database = database
         self._channel = channel
         self._connections = connections
@@ -250,12 +264,18 @@ class Sender:
             if done:
                 states.update(await outbox.record(connection, [one.batch_id for one in done], results))
                 await self._adjust(connection, slow, braked)
+                if self._purse is not None:
+                    pairs = [pair for one in done for pair in zip(one.outgoing, one.results, strict=True)]
+                    await self._purse.settle(connection, pairs)
             claimed: Sequence[outbox.Claimed] = ()
             if wanted and not stop.is_set():
                 domains = await self._paced_domains(connection)
                 ended, claimed = await outbox.claim(connection, self._channel.name, wanted, self._lease, domains)
                 states.update(ended)
-            return states, await self._works(connection, claimed)
+            works = await self._works(connection, claimed)
+            if self._purse is not None and works:
+                works = await self._affordable(self._purse, connection, works, states)
+            return states, works
 
         found = await self._patiently(work, stop, insist=bool(done))
         if found is None:
@@ -266,6 +286,19 @@ class Sender:
         self._ready.extend(works)
         await self._tell_lanes()
         return bool(works or states)
+
+    async def _affordable(
+        self, purse: Purse, connection: Driver, works: Sequence[_Work], states: Counter[str]
+    ) -> list[_Work]:
+        """The works without what there is no money for, which ends here, counted in `states`."""
+        refused = await purse.admit(connection, [one for work in works for one in work.outgoing])
+        if not refused:
+            return list(works)
+        states.update(await outbox.end_unaffordable(connection, sorted(refused)))
+        for work in works:
+            work.outgoing = [one for one in work.outgoing if one.id not in refused]
+        await outbox.drop(connection, [work.batch_id for work in works if not work.outgoing])
+        return [work for work in works if work.outgoing]
 
     async def _paced_domains(self, connection: Driver) -> frozenset[str]:
         """The domains with a pace of their own, at most a second old."""

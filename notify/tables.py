@@ -287,3 +287,96 @@ follow_requests = Table(
     Index(None, "client", "created_at"),
     Index("follow_requests_host_index", "host", "asked_at", postgresql_where=text("channel = 'webhook'")),
 )
+
+sms_spend = Table(
+    "sms_spend",
+    metadata,
+    Column("topic", Text, primary_key=True),
+    Column("currency", Text, primary_key=True),
+    # Money is millionths of the currency's unit.
+    Column("segments", BigInteger, nullable=False, server_default="0"),
+    Column("spent", BigInteger, nullable=False, server_default="0"),
+    Column("refused_at_cap", BigInteger),
+)
+
+sms_parts = Table(
+    "sms_parts",
+    metadata,
+    Column("delivery_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", SmallInteger, primary_key=True, autoincrement=False),
+    Column("parts", SmallInteger, nullable=False),
+    Column("message_ref", Text, nullable=False, index=True),
+    Column("state", Text, nullable=False, server_default="accepted"),
+)
+
+sms_receipts = Table(
+    "sms_receipts",
+    metadata,
+    _id(),
+    Column("key", Text, nullable=False, unique=True),
+    Column("message_ref", Text),
+    Column("kind", Text, nullable=False),
+    Column("status", Text),
+    Column("text", Text, nullable=False),
+    Column("raw", LargeBinary, nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+)
+
+sms_texts = Table(
+    "sms_texts",
+    metadata,
+    _id(),
+    Column("centre", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("complete", Boolean, nullable=False),
+    Column("meant", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Index("sms_texts_waiting_index", "id", postgresql_where=text("state = 'waiting'")),
+)
+
+sms_segments_in = Table(
+    "sms_segments_in",
+    metadata,
+    _id(),
+    Column("centre", Text, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("data_coding", SmallInteger, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+    Column("reference", Integer),
+    Column("part", SmallInteger, nullable=False, server_default="1"),
+    Column("parts", SmallInteger, nullable=False, server_default="1"),
+    Column("text_id", ForeignKey(sms_texts.c.id)),
+    Column("received_at", DateTime(timezone=True), nullable=False),
+    Index("sms_segments_in_waiting_index", "id", postgresql_where=text("text_id IS NULL")),
+)
+
+sms_replies = Table(
+    "sms_replies",
+    metadata,
+    _id(),
+    Column("text_id", ForeignKey(sms_texts.c.id), nullable=False, unique=True),
+    Column("language", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="planned"),
+    Column("reason", Text),
+    _moment("at", now=True),
+    Index("sms_replies_open_index", "id", postgresql_where=text("state IN ('planned', 'sending')")),
+)
+
+consent_journal = Table(
+    "consent_journal",
+    metadata,
+    _id(),
+    Column("channel", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("consent", Boolean, nullable=False),
+    Column("how", Text, nullable=False),
+    Column("text_id", ForeignKey(sms_texts.c.id)),
+    _moment("at", now=True),
+    Index(None, "channel", "value", "id"),
+)

@@ -29,10 +29,14 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The next system has taken responsibility for it. Nothing more to do."""
+    """The next system has taken responsibility for it. Nothing more to do.
+
+    `parts`: what it calls each part of the message, in order, where it gave names that later reports will use.
+    """
 
     code: int | None = None
     reply: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

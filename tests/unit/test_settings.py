@@ -142,3 +142,48 @@ def test_mail_is_taken_in_where_it_is_asked_for() -> None:
 def test_a_way_in_for_mail_that_cannot_be_is_reported_by_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"STORMDESK_{name}: "):
         read_settings({**SECRET, f"STORMDESK_{name}": value})
+
+
+def test_texts_are_off_until_there_is_a_centre() -> None:
+    settings = read_settings(SECRET)
+    assert settings.smpp_urls == ()
+    assert settings.sms_cost_caps == {"EUR": 5_000_000_000}
+    assert settings.sms_prices.currencies == {"EUR"}
+
+
+def test_centres_and_caps_are_read() -> None:
+    settings = read_settings(
+        {
+            **SECRET,
+            "STORMDESK_SMPP_URL": "smpp://us:pw@one:2775?window=5, smpp://us:pw@two",
+            "STORMDESK_SMS_COST_CAP": "100 EUR, 80 USD",
+        }
+    )
+    assert settings.smpp_urls == ("smpp://us:pw@one:2775?window=5", "smpp://us:pw@two")
+    assert settings.sms_cost_caps == {"EUR": 100_000_000, "USD": 80_000_000}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("SMPP_URL", "smpp://us:hush@host?window=none", "window must be"),
+        ("SMPP_URL", "smpp://us:pw@one, http://us:hush@two", "number 2 of 2 must be smpp://"),
+        ("SMS_PRICES", "/nowhere/prices.csv", "CSV file that can be read"),
+        ("SMS_COST_CAP", "lots", "such as 5000 EUR"),
+        ("SMS_COST_CAP", "1 EUR, 2 EUR", "such as 5000 EUR"),
+        ("SMS_COST_CAP", "100 USD", "names no cap in EUR"),
+    ],
+)
+def test_what_texts_cannot_be_sent_with_is_reported_by_name(name: str, value: str, says: str) -> None:
+    wrong = {**SECRET, "STORMDESK_SMPP_URL": "smpp://us:pw@host", f"STORMDESK_{name}": value}
+    with pytest.raises(SettingsError, match=says) as refused:
+        read_settings(wrong)
+    assert str(refused.value).startswith(f"STORMDESK_{name}: ")
+    assert "hush" not in str(refused.value)
+
+
+def test_a_table_of_prices_with_faults_names_their_lines(tmp_path: Path) -> None:
+    table = tmp_path / "prices.csv"
+    table.write_text("country,price_minor,currency,sender_id\nNL,x,EUR,Us\nQQ,1,EUR,Us\n")
+    with pytest.raises(SettingsError, match=r"SMS_PRICES: Line 2: x is not a number. Line 3: QQ"):
+        read_settings({**SECRET, "STORMDESK_SMS_PRICES": str(table)})
