@@ -29,8 +29,7 @@ class CannotConnect(Exception):
 async def connect(relay: Relay, timeouts: Timeouts, greeting_name: str) -> Conversation:
     """A connection that is ready for mail; raises `CannotConnect`."""
     try:
-        # A TLS context reads the system's certificates: some 20 ms that the loop must not stand still for.
-        context = None if relay.security == "off" else await asyncio.to_thread(_tls_context, relay)
+        context = None if relay.security in ("off", "offered") else await _tls_context(relay)
         client = aiosmtplib.SMTP(
             hostname=relay.host,
             port=relay.port,
@@ -59,7 +58,7 @@ async def _prepared(client: aiosmtplib.SMTP, relay: Relay, timeouts: Timeouts) -
     if relay.security == "starttls" or (relay.security == "offered" and client.supports_extension("starttls")):
         if not client.supports_extension("starttls"):
             raise CannotConnect(f"{relay.name} offers no STARTTLS, and its URL asks for encryption; nothing was sent.")
-        await client.starttls()
+        await client.starttls(tls_context=await _tls_context(relay))
         _check_fingerprint(client, relay)
         await _greet(client)  # what was offered before the handshake may have been anybody's word
     if relay.user is not None:
@@ -91,8 +90,13 @@ def _check_fingerprint(client: aiosmtplib.SMTP, relay: Relay) -> None:
         )
 
 
+async def _tls_context(relay: Relay) -> ssl.SSLContext:
+    # It reads the system's certificates: some 30 ms that the loop must not stand still for.
+    return await asyncio.to_thread(_loaded_context, relay)
+
+
 @lru_cache(maxsize=64)
-def _tls_context(relay: Relay) -> ssl.SSLContext:
+def _loaded_context(relay: Relay) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=relay.ca)
     # A pinned certificate is known by its fingerprint alone, or by that and the ca when both are named.
     if relay.security == "offered" or (relay.fingerprints and not relay.ca):

@@ -100,6 +100,7 @@ class MoodyRelay:
         self.lines: list[str] = []
         self.temper = temper or Temper()
         self.met: set[str] = set()
+        self.dead = False
         self._pipelining = pipelining
         self._tls = tls
         self._greeting = greeting
@@ -115,6 +116,7 @@ class MoodyRelay:
     def die(self) -> None:
         """Close everything at once, as a process does that was killed."""
         assert self._server is not None
+        self.dead = True
         self._server.close()
         for writer in self._writers:
             writer.transport.abort()
@@ -318,6 +320,8 @@ class _Conversation:
             if self._mood("body", "") == "close":
                 await self._say("close")
         self._opened = False
+        if self._relay.dead:  # what was read but not yet answered dies with the process
+            raise ConnectionAbortedError
         if self._accepted:
             self._relay.mails.setdefault(self._recipient, []).append(b"".join(lines))
             self._carried += 1
