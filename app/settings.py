@@ -134,7 +134,8 @@ def _smtp_urls(text: str) -> tuple[str, ...]:
         # Not the URL itself nor what is wrong in it: that may be a piece of the password.
         raise ValueError(
             f"{which}must be smtp://[user:password@]host:port or smtps://…, if need be with ?tls=off, ?tls=offered or "
-            "?tls=required; several are separated by commas"
+            "?tls=required (never less than required with a password), &ca=, &fingerprint=sha256:…, &weight=, "
+            "&connections= or &per_connection=; several are separated by commas"
         )
     return urls
 

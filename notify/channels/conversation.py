@@ -45,13 +45,14 @@ _IDLE, _MAIL, _RCPT, _DATA, _BODY, _CLEARING = _Phase
 class Conversation(asyncio.Protocol):
     """One connection. `send` may be called again and again until `spent`; one call at a time.
 
-    `closing`: the server said 421; it wants us to leave it alone for a while. `begun`: messages begun so far.
+    `closing`: what it said with 421, when it wants us to leave it alone for a while. `begun`: messages begun so far.
     """
 
     def __init__(self, transport: asyncio.Transport, offers: Extensions, timeouts: Timeouts) -> None:
         self.spent = False
         self.closing = ""
         self.begun = 0
+        self.error: Exception | None = None
         self._transport = transport
         self._write = transport.write
         self._offers = offers
@@ -82,12 +83,15 @@ class Conversation(asyncio.Protocol):
 
         Fewer than asked: `stop` was set, the connection is `spent`, or we are unwelcome. A message that is missing in
         the answer was surely not sent. Each envelope is fetched when it is begun: what was just made is still near.
+        Should that fail, the messages before it end as usual and `error` says why; when it was the first, it is raised.
         """
         if self.spent:
             return []
         self._batch, self._stop = iter(batch), stop
-        self._results, self._begun, self._unwelcome = [], 0, 0
+        self._results, self._begun, self._unwelcome, self.error = [], 0, 0, None
         opening = self._next_opening()
+        if self.error is not None:
+            raise self.error
         if not opening:
             return []
         self._done = self._loop.create_future()
@@ -225,16 +229,13 @@ class Conversation(asyncio.Protocol):
 
     def _next_opening(self) -> bytes:
         """The commands of the next message, once it is decided that it is begun. Begun messages are always ended."""
-        if self._begun and (self._unwelcome >= _PATIENCE or self._stop.is_set()):
+        if self._begun and (self._unwelcome >= _PATIENCE or self.error is not None or self._stop.is_set()):
             return b""
         try:
             envelope = next(self._batch, None)
-        except Exception as error:
-            # What makes the mail failed, not the server: `send` says so, and nothing more is sent.
-            if self._done is not None and not self._done.done():
-                self._done.set_exception(error)
-            self._give_up()
-            raise
+        except Exception as error:  # noqa: BLE001 (raised by `send`, once it cannot take results with it)
+            self.error = error
+            return b""
         if envelope is None:
             return b""
         self._begun += 1

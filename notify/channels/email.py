@@ -126,6 +126,8 @@ class MailLane:
                 done = [lost_before_body("connection_lost")]
             results += done
             self._rest(connection, done)
+            if connection.error is not None:  # raised when it is the first of a batch: the results come first
+                break
         return results
 
     async def _placed(self) -> bool:
@@ -185,7 +187,8 @@ class MailLane:
 
     def _failed(self, berth: Berth, trouble: str, *, hard: bool, refused: bool = False) -> None:
         berth.health.failed(trouble, hard=hard, refused=refused)
-        _log.warning("relay is left alone for a while", relay=berth.relay.name, trouble=trouble)
+        event = "relay is away" if hard else "relay wants to be left alone"
+        _log.warning(event, relay=berth.relay.name, trouble=trouble)
         metrics.record_relay_state(berth.relay.name, berth.health.state)
 
     def _stay(self) -> None:

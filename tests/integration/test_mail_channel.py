@@ -6,6 +6,7 @@ import email.policy
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,6 +145,25 @@ async def test_an_empty_body_is_sent_when_data_is_allowed_without_a_recipient() 
     assert _kinds(await _send(relay, "busy", "max")) == ["Deferred", "Accepted"]
     assert "busy@example.org" not in relay.mails
     assert "RSET" not in relay.commands
+
+
+async def test_a_mail_that_cannot_be_made_costs_the_ones_before_it_nothing() -> None:
+    class Poisoned(dict[str, str]):
+        def get(self, *_: object) -> str:
+            raise RuntimeError("no such slot")
+
+    relay = MoodyRelay()
+    batch = _batch("zoe", "max", "ann", "bob")
+    batch[2] = replace(batch[2], slots=Poisoned())
+    async with relay.running() as port:
+        lane = _channel(port).lane()
+        results = await lane.send(batch, asyncio.Event())
+        assert _kinds(results) == ["Accepted", "Accepted", "Unsent", "Unsent"]
+        with pytest.raises(RuntimeError, match="no such slot"):
+            await lane.send(batch[2:], asyncio.Event())
+        assert _kinds(await lane.send(batch[3:], asyncio.Event())) == ["Accepted"]
+        await lane.close()
+    assert list(relay.mails) == ["zoe@example.org", "max@example.org", "bob@example.org"]
 
 
 async def test_an_address_that_cannot_stand_in_a_command_is_refused_by_us() -> None:

@@ -244,7 +244,7 @@ class _Conversation:
 
     async def _line(self) -> bytes:
         """The next line from the client; what is held back leaves first when nothing of it is here yet."""
-        if self._held and not self._reader._buffer:  # type: ignore[attr-defined]
+        if self._held and not self._reader._buffer:  # type: ignore[attr-defined]  # no other way to look without waiting
             await self._flush()
         return await self._reader.readline()
 

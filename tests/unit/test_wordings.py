@@ -66,7 +66,6 @@ REPLIES = [
     ("unclear", 552, "5.3.4 Message size exceeds fixed limit"),
     ("unclear", 421, "4.3.2 Service shutting down"),
     ("unclear", 451, "4.3.5 Server configuration error"),
-    ("unclear", 450, "4.1.2 <zoe@example.org>: Recipient address rejected: Domain not found"),
     # Exim, qmail, others
     ("greylisted", 451, "Greylisted, please try again in 900 seconds"),
     ("greylisted", 451, "This server employs greylisting as a means of reducing spam. Please resend e-mail shortly"),
@@ -92,13 +91,13 @@ REPLIES = [
 
 @pytest.mark.parametrize(("reason", "code", "words"), REPLIES)
 def test_a_reply_is_filed_under_what_it_means(reason: str, code: int, words: str) -> None:
-    if code < 500 and words.startswith("4.1.2"):
-        # The code says "no such domain"; with a 4xx that is a directory that is away, and `before_body` says so.
-        assert read_refusal(code, words).reason == "no_such_address"
-        reason = "unclear"
-        assert before_body(Reply(code, words.encode())).reason == "refused_for_now"  # type: ignore[union-attr]
-    else:
-        assert read_refusal(code, words).reason == reason
+    assert read_refusal(code, words).reason == reason
+
+
+def test_nobody_is_unknown_while_it_may_be_the_directory_that_is_away() -> None:
+    words = "4.1.2 <zoe@example.org>: Recipient address rejected: Domain not found"
+    assert read_refusal(450, words).reason == "no_such_address"
+    assert before_body(Reply(450, words.encode())) == Deferred("refused_for_now", 450, words)
 
 
 @pytest.mark.parametrize(
