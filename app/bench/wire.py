@@ -28,7 +28,8 @@ from foundation.clock import system_clock
 from foundation.tokens import Tokens
 from notify.channels import Accepted, Lane, Outgoing
 from notify.channels.email import MailChannel
-from notify.messages import MailFactory, Message, mail_date
+from notify.mail import MailFactory, mail_date
+from notify.messages import Message
 
 BODY_BYTES = 4096
 CONNECTIONS = 5

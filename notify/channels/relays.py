@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from notify.channels.health import Health, Patience, State
+from notify.channels.relay_health import Health, Patience, State
 
 Security = Literal["off", "offered", "starttls", "tls"]
 

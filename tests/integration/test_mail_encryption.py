@@ -16,7 +16,8 @@ from foundation.tokens import Tokens
 from notify.channels import Accepted, Outgoing, Result, Unsent
 from notify.channels.email import MailChannel
 from notify.channels.replies import Timeouts
-from notify.messages import MailFactory, Message
+from notify.mail import MailFactory
+from notify.messages import Message
 from tests.support.certificates import ServerTls, self_signed, signed
 from tests.support.relays import MoodyRelay, Temper
 

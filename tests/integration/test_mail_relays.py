@@ -9,10 +9,11 @@ from prometheus_client import REGISTRY
 from foundation.tokens import Tokens
 from notify.channels import Accepted, Deferred, Outgoing, Unsent
 from notify.channels.email import MailChannel
-from notify.channels.health import Patience
+from notify.channels.relay_health import Patience
 from notify.channels.relays import Relays
 from notify.channels.replies import Timeouts
-from notify.messages import MailFactory, Message
+from notify.mail import MailFactory
+from notify.messages import Message
 from tests.support.relays import MoodyRelay, Temper
 
 MESSAGE = Message(1, "incident:ab12", "en", "News", "Dear {name},\nthere is news.\n")

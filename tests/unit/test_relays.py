@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from notify.channels.health import Patience
+from notify.channels.relay_health import Patience
 from notify.channels.relays import Berth, Relays, relay_from
 
 
