@@ -29,7 +29,7 @@ from app.wiring import Parts
 from claims import Intake
 from foundation.database import DatabaseAway
 from foundation.errors import Refusal
-from incidents import Composer, StatusPage
+from incidents import Composer, StatusPage, Telling
 
 # The largest request anybody needs to make today is an update in all its languages.
 LARGEST_BODY = 1 << 20
@@ -137,6 +137,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         compose=composer.messages,
         compose_webhook=composer.webhook,
         clock=parts.clock,
+        telling=Telling(quiet=settings.quiet_hours, fallback_after=settings.fallback_after),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
     )
 

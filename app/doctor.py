@@ -1,6 +1,5 @@
 """Checks an installation and says, line by line, what is right and what to mend. It changes nothing."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ import asyncpg
 from rich.console import Console
 
 from app.migrations import newest_revision
-from app.settings import Bind, Settings
+from app.settings import Settings
+from notify.channels.connecting import CannotConnect, connect
 from notify.channels.relays import relay_from
+from notify.channels.replies import Timeouts
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ async def examine(settings: Settings, database_url: str, console: Console) -> bo
 async def _findings(settings: Settings, database_url: str) -> AsyncIterator[Finding]:
     yield await _database(database_url)
     for url in settings.smtp_urls:
-        yield await _relay(url)
+        yield await _relay(url, settings.mail_from.rpartition("@")[2])
     for name, folder in (("data folder", settings.data_dir), ("status page folder", settings.status_dir)):
         yield _folder(name, folder)
     yield _public_url(settings.public_url)
@@ -62,15 +63,15 @@ async def _database(url: str) -> Finding:
     return Finding(f"database (PostgreSQL {version}, schema {revision})")
 
 
-async def _relay(url: str) -> Finding:
+async def _relay(url: str, greeting_name: str) -> Finding:
+    """As far as a worker goes before it sends: greeting, encryption, certificate, sign-in."""
     relay = relay_from(url)
-    name = f"mail relay {Bind(relay.host, relay.port)}"
+    name = f"mail relay {relay.name}"
     try:
-        async with asyncio.timeout(5):
-            _, writer = await asyncio.open_connection(relay.host, relay.port)
-    except (OSError, TimeoutError) as error:
-        return Finding(name, f"does not answer ({error}); check STORMDESK_SMTP_URL")
-    writer.close()
+        conversation = await connect(relay, Timeouts(connect=5), greeting_name)
+    except CannotConnect as error:
+        return Finding(name, f"cannot be used ({error}); check STORMDESK_SMTP_URL")
+    conversation.close()
     return Finding(name)
 
 

@@ -5,6 +5,7 @@ import secrets
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import time, timedelta
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -12,12 +13,14 @@ from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
 
+from notify import QuietHours
 from notify.channels.centres import centre_from
 from notify.channels.relays import relay_from
 from notify.dkim import DkimKey, dkim_keys
 from notify.mail import LONGEST_LOCAL_PART
 from notify.messages import is_plain_url, is_sendable
 from notify.sms_prices import DEFAULT_PRICES, MICRO, Micro, Prices, read_prices
+from notify.tables import BATCH
 
 T = TypeVar("T")
 _PREFIX = "STORMDESK_"
@@ -68,6 +71,9 @@ class Settings:
     ops_bind: Bind | None
     sender_connections: int
     sender_depth: int
+    quiet_hours: QuietHours | None
+    fallback_after: timedelta
+    domain_limits: Mapping[str, tuple[float, int]]
     mail_listen: tuple[MailBind, ...]
     mail_inboxes: frozenset[str]
     mail_certificate: Path | None
@@ -103,7 +109,10 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         bind=reader.get("BIND", _bind, "127.0.0.1:8080"),
         ops_bind=reader.get("OPS_BIND", _bind, None),
         sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
-        sender_depth=reader.get("SENDER_DEPTH", _positive, "25"),
+        sender_depth=reader.get("SENDER_DEPTH", _depth, "50"),
+        quiet_hours=reader.get("QUIET_HOURS", _quiet_hours, "22:00-07:00"),
+        fallback_after=reader.get("FALLBACK_MINUTES", _minutes, "10"),
+        domain_limits=reader.get("DOMAIN_LIMITS", _domain_limits, ""),
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
@@ -145,7 +154,8 @@ def _smtp_urls(text: str) -> tuple[str, ...]:
         # Not the URL itself nor what is wrong in it: that may be a piece of the password.
         raise ValueError(
             f"{which}must be smtp://[user:password@]host:port or smtps://…, if need be with ?tls=off, ?tls=offered or "
-            "?tls=required; several are separated by commas"
+            "?tls=required (never less than required with a password), &ca=, &fingerprint=sha256:…, &weight=, "
+            "&connections= or &per_connection=; several are separated by commas"
         )
     return urls
 
@@ -275,6 +285,42 @@ def _bind(text: str) -> Bind:
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("must be host:port, such as 127.0.0.1:8080")
     return Bind(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def _depth(text: str) -> int:
+    depth = _positive(text)
+    if depth < BATCH:
+        raise ValueError(f"must be {BATCH} or more: a batch of that many is what a connection takes at once")
+    return depth
+
+
+def _quiet_hours(text: str) -> QuietHours | None:
+    if text == "none":
+        return None
+    start, found, end = text.partition("-")
+    try:
+        hours = QuietHours(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))
+    except ValueError:
+        raise ValueError("must be when nobody is to be woken by a text, such as 22:00-07:00, or none") from None
+    if not found or hours.start == hours.end:
+        raise ValueError("must name two different times, such as 22:00-07:00, or be none")
+    return hours
+
+
+def _minutes(text: str) -> timedelta:
+    return timedelta(minutes=_positive(text))
+
+
+def _domain_limits(text: str) -> dict[str, tuple[float, int]]:
+    limits: dict[str, tuple[float, int]] = {}
+    for part in (one.strip() for one in text.split(",") if one.strip()):
+        found = re.fullmatch(r"([a-z0-9.-]+)=([0-9]+(?:\.[0-9]+)?)/s:([0-9]+)", part.lower())
+        if found is None or float(found[2]) <= 0 or int(found[3]) == 0:
+            raise ValueError(
+                "must be domain=messages/s:at once, such as example.com=20/s:10; several are separated by commas"
+            )
+        limits[found[1]] = (float(found[2]), int(found[3]))
+    return limits
 
 
 def _positive(text: str) -> int:

@@ -16,7 +16,7 @@ from app.texts import Texts
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
-from foundation.database import Database, DatabaseAway
+from foundation.database import Database, DatabaseAway, driver
 from incidents import StatusPage
 from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
@@ -24,6 +24,7 @@ from notify.channels.webhook import WebhookChannel
 from notify.confirmations import Confirmations
 from notify.following import webhook_is_gone
 from notify.mail import MailFactory
+from notify.paced import set_ceilings
 from notify.reports import waiting_step
 from notify.sender import Sender
 from notify.sms_proof import receipts_step
@@ -46,6 +47,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "mail": mail_sender(parts).run,
             "webhooks": webhook_sender(parts).run,
             "following": partial(keep, confirmations(parts).step, idle_seconds=0.5),
+            "limits": partial(keep, partial(limits_step, parts), idle_seconds=60.0),
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
@@ -62,6 +64,13 @@ async def work(settings: Settings, database_url: str) -> None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))
         await run(loops, stop)
+
+
+async def limits_step(parts: Parts) -> bool:
+    """Hold the domains named in the settings to their limits; every worker says the same."""
+    async with parts.database.transaction() as tx:
+        await set_ceilings(await driver(tx), "mail", parts.settings.domain_limits)
+    return False
 
 
 async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *, patience: float = 10.0) -> None:

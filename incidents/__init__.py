@@ -18,7 +18,7 @@ from incidents.components import (
 )
 from incidents.lifecycle import LANGUAGES, Declaration, Draft, UpdateText
 from incidents.messages import Composer
-from incidents.publishing import approve, declare, draft_update, publish
+from incidents.publishing import Telling, approve, declare, draft_update, publish
 from incidents.records import (
     Incident,
     find_incidents,
@@ -43,6 +43,7 @@ __all__ = [
     "Loaded",
     "Party",
     "StatusPage",
+    "Telling",
     "UpdateText",
     "approve",
     "audience_of",

@@ -3,7 +3,7 @@
 Instruments say how the machine runs. A figure in an export or a report comes from the facts instead.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 # Label values are closed sets of the schema (channels, states): a label an outsider could fill would fill the memory.
 _CHANNELS = frozenset({"mail", "sms", "web", "api", "phone", "post"})
@@ -32,6 +32,15 @@ _send_batch = Histogram(
     ["channel"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600),
 )
+# The label is host and port of a relay, which only the settings can name.
+_relay_connections = Counter("stormdesk_relay_connections_opened", "Connections opened to a mail relay.", ["relay"])
+_relay_mails = Counter(
+    "stormdesk_relay_mails",
+    "Mails tried at a relay: sent, refused for who we are, broken off, or refused for the recipient (others).",
+    ["relay", "outcome"],
+)
+_RELAY_STATES = ("well", "recovering", "away", "braked")
+_relay_state = Gauge("stormdesk_relay_state", "1 for the state the relay was last seen in.", ["relay", "state"])
 _contacts = Counter("stormdesk_contacts_received", "Contacts that this process stored.", ["channel"])
 _contact = Histogram(
     "stormdesk_contact_durable_seconds",
@@ -69,6 +78,24 @@ def record_refused_mail(reason: str) -> None:
 def record_send_batch_seconds(channel: str, seconds: float) -> None:
     """A batch took `seconds` from its claim to its last outcome."""
     _send_batch.labels(_closed(channel, _CHANNELS)).observe(seconds)
+
+
+def record_relay_connection(relay: str) -> None:
+    """A connection to `relay` (host:port) is open and ready for mail."""
+    _relay_connections.labels(relay).inc()
+
+
+def record_relay_mails(relay: str, *, sent: int, refused: int, broken: int, others: int) -> None:
+    """What a batch at `relay` came to. `refused`: for who we are; `others`: for what the recipient is."""
+    for outcome, count in (("sent", sent), ("refused", refused), ("broken", broken), ("others", others)):
+        if count:
+            _relay_mails.labels(relay, outcome).inc(count)
+
+
+def record_relay_state(relay: str, state: str) -> None:
+    """`relay` was seen in `state` (well, recovering, away, braked)."""
+    for one in _RELAY_STATES:
+        _relay_state.labels(relay, one).set(one == state)
 
 
 def record_contact(channel: str) -> None:

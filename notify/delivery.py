@@ -82,6 +82,6 @@ def outcome(result: Result, *, attempt: int, now: datetime, not_after: datetime,
         case Unsent():
             return Outcome("planned", tried=False)
         case Deferred():
-            pause = next_pause(attempt, now, not_after, chance)
+            pause = next_pause(attempt, now, not_after, chance, result.pause)
             state: State = "expired" if pause is None else "deferred"
             return Outcome(state, result.reason, pause, result.code, result.reply)

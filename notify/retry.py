@@ -16,7 +16,12 @@ def pause_after(attempt: int, chance: float) -> timedelta:
     return min(FIRST * GROWTH**doublings, LONGEST) * (1 + SPREAD * chance)
 
 
-def next_pause(attempt: int, now: datetime, not_after: datetime, chance: float) -> timedelta | None:
-    """The pause before the next try, or None when that try would come too late to be of use."""
-    pause = pause_after(attempt, chance)
+def next_pause(
+    attempt: int, now: datetime, not_after: datetime, chance: float, asked: timedelta | None = None
+) -> timedelta | None:
+    """The pause before the next try, or None when that try would come too late to be of use.
+
+    `asked`: what the other side wants us to wait, which it knows better; a little is added, so that nobody is early.
+    """
+    pause = pause_after(attempt, chance) if asked is None else asked * (1 + SPREAD * chance / 5)
     return pause if now + pause < not_after else None

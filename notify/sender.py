@@ -351,7 +351,7 @@ class Sender:
                 if kind is Accepted and not self._watch:
                     continue
                 domain = domain_of(one.address)
-                if kind is Deferred and domain and getattr(result, "reason", "") == "throttled":
+                if isinstance(result, Deferred) and domain and result.reason == "throttled":
                     slow.append(domain)
                 elif kind in (Accepted, Refused) and domain and self._watch.note(domain, refused=kind is Refused):
                     braked.append(domain)

@@ -6,7 +6,7 @@ Knows no protocol and no database; `email.py` beside it is the first to fill it 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from notify.messages import Message
@@ -41,11 +41,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Surely not sent, and the same thing may work later: try again after a pause."""
+    """Surely not sent, and the same thing may work later: try again after a pause.
+
+    `pause`: what the other side asked for, if it did.
+    """
 
     reason: str
     code: int | None = None
     reply: str = ""
+    pause: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,31 @@
-"""Mail: lanes that keep a connection to a relay and send batches over it, pipelined where the relay offers that.
+"""Mail: lanes that keep a connection to a relay, send batches over it, and move to another relay when that is better.
 
-aiosmtplib connects, secures and signs in. It knows messages as `Outgoing`, and nothing of where they are stored.
+It knows messages as `Outgoing`, and nothing of where they are stored; how mail is said to a server stands in
+`conversation.py`, how a connection comes about in `connecting.py`, whose turn it is in `relays.py`.
 """
 
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, cast
 
-import aiosmtplib
 import structlog
 
+import metrics
 from foundation.clock import Clock, system_clock
-from notify.channels import Lane, Outgoing, Refused, Result, Unclear, Unsent
-from notify.channels.pipelining import PipelinedConnection
-from notify.channels.relays import Relay, Relays
-from notify.channels.replies import Envelope, Reply, Timeouts, after_body, before_body, lost_before_body
+from notify.channels import Accepted, Deferred, Lane, Outgoing, Refused, Result, Unclear, Unsent
+from notify.channels.connecting import CannotConnect, connect
+from notify.channels.conversation import Conversation
+from notify.channels.envelopes import Envelope
+from notify.channels.relays import Berth, Relays
+from notify.channels.replies import BROKEN, UNWELCOME, Timeouts, lost_before_body
 from notify.mail import MailFactory, MailTemplate, mail_date
 from notify.messages import is_sendable
 
 _log = structlog.get_logger()
+
+# How often a lane that found every relay full looks again.
+_ROOM_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +36,6 @@ class Limits:
     age_seconds: float = 300
 
 
-class Connection(Protocol):
-    """A connection that is ready for mail, whichever way it talks."""
-
-    @property
-    def spent(self) -> bool: ...
-
-    @property
-    def slow_down(self) -> bool: ...
-
-    async def send(self, batch: Sequence[Envelope], stop: asyncio.Event) -> list[Result]: ...
-
-    def close(self) -> None: ...
-
-
 class MailChannel:
     """The channel `mail`. `relays`: their URLs; `factory`: makes the bytes; `greeting_name`: what we say in EHLO."""
 
@@ -52,7 +43,7 @@ class MailChannel:
 
     def __init__(
         self,
-        relays: Sequence[str],
+        relays: Sequence[str] | Relays,
         factory: MailFactory,
         *,
         timeouts: Timeouts | None = None,
@@ -60,7 +51,7 @@ class MailChannel:
         greeting_name: str = "localhost",
         clock: Clock = system_clock,
     ) -> None:
-        self.relays = Relays(relays)
+        self.relays = relays if isinstance(relays, Relays) else Relays(relays)
         self.factory = factory
         self.timeouts = timeouts or Timeouts()
         self.limits = limits or Limits()
@@ -80,216 +71,164 @@ class MailChannel:
             template = self._templates[one.message.id] = self.factory.template(one.message)
         reference = self.factory.reference(one.id)
         content = template.build(to=one.address, reference=reference, slots=one.slots, date=date)
-        return Envelope(self.factory.return_path(reference), one.address, content)
-
-    async def connect(self) -> tuple[Connection, Relay] | None:
-        """A connection to the first relay that answers; None while none does."""
-        for relay in self.relays.candidates():
-            try:
-                connection = await _connect(relay, self.timeouts, self.greeting_name)
-            except (aiosmtplib.SMTPException, OSError) as error:
-                relay.failed()
-                _log.warning("relay is away", host=relay.host, port=relay.port, error=str(error))
-            else:
-                relay.answered()
-                return connection, relay
-        return None
+        return_path, envelope_id = self.factory.return_path(reference), self.factory.envelope_id(reference)
+        return Envelope(return_path, one.address, content, envelope_id)
 
 
 class MailLane:
-    """One connection's worth of sending, reconnected as needed."""
+    """One connection's worth of sending: a place at a relay, and a connection there, renewed as needed."""
 
     def __init__(self, channel: MailChannel) -> None:
         self._channel = channel
-        self._connection: Connection | None = None
-        self._relay: Relay | None = None
+        self._relays = channel.relays
+        self._berth: Berth | None = None
+        self._connection: Conversation | None = None
         self._opened = 0.0
         self._idle: asyncio.TimerHandle | None = None
 
     async def ready(self, stop: asyncio.Event) -> None:
-        """Return at once while relays answer; else try until one does, so that nothing is claimed meanwhile."""
-        relays = self._channel.relays
-        while relays.all_failing() and not stop.is_set() and not await self._connected():
+        """Return once we have a place at a relay that answers; it is kept until the next call.
+
+        A relay that failed has to answer first, so that nothing is claimed for a relay that is away.
+        """
+        while not stop.is_set() and not await self._placed():
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(0.05, relays.seconds_until_next())):
+                async with asyncio.timeout(max(0.05, self._relays.seconds_until_next() or _ROOM_SECONDS)):
                     await stop.wait()
 
     async def send(self, batch: Sequence[Outgoing], stop: asyncio.Event) -> list[Result]:
         """See `Lane.send`. A message that may have left us is never tried again here."""
-        date = mail_date(self._channel.clock())
         sendable = [one for one in batch if is_sendable(one.address)]
-        envelopes = [self._channel.envelope(one, date) for one in sendable]
-        results = iter(await self._send(envelopes, stop))
+        sent = await self._send(sendable, stop)
+        if len(sent) == len(batch):
+            return sent
+        results = iter(sent)
         return [next(results, Unsent()) if is_sendable(one.address) else Refused("unusable_address") for one in batch]
 
     async def close(self) -> None:
-        self._drop()
+        self._leave()
 
-    async def _send(self, envelopes: Sequence[Envelope], stop: asyncio.Event) -> list[Result]:
+    async def _send(self, batch: Sequence[Outgoing], stop: asyncio.Event) -> list[Result]:
         results: list[Result] = []
-        while len(results) < len(envelopes) and not stop.is_set():
+        date = mail_date(self._channel.clock())
+        envelope = self._channel.envelope
+        while len(results) < len(batch) and not stop.is_set():
             kept = self._connection
             connection = await self._connected()
             if connection is None:
                 break
             self._stay()
-            done = await connection.send(envelopes[len(results) :], stop)
-            results += done
-            if connection.spent and not done and connection is not kept:
+            room = self._room(connection)
+            due = batch[len(results) : room and len(results) + room]
+            done = await connection.send((envelope(one, date) for one in due), stop)
+            if connection.spent and not done and not connection.closing and connection is not kept:
                 # Even a fresh connection broke at this message: let it wait its turn, so that the others get theirs.
-                results.append(lost_before_body("connection_lost"))
-            self._rest(connection)
+                done = [lost_before_body("connection_lost")]
+            results += done
+            self._rest(connection, done)
+            if connection.error is not None:  # raised when it is the first of a batch: the results come first
+                break
         return results
 
-    async def _connected(self) -> Connection | None:
-        now = asyncio.get_running_loop().time()
-        if self._connection is not None:
-            if not self._connection.spent and now - self._opened < self._channel.limits.age_seconds:
-                return self._connection
-            self._drop()
-        opened = await self._channel.connect()
-        if opened is None:
-            return None
-        self._connection, self._relay = opened
-        self._opened = now
-        return self._connection
+    async def _placed(self) -> bool:
+        if self._berth is not None and not self._berth.health.usable:
+            self._leave()
+        if self._berth is None:
+            self._berth = self._relays.take()
+        if self._berth is None:
+            return False
+        return self._berth.health.failures == 0 or await self._connected() is not None
 
-    def _rest(self, connection: Connection) -> None:
-        """After a batch: keep the connection for the next one, but not for long."""
-        if connection.slow_down and self._relay is not None:
-            self._relay.failed()
-        if connection.spent:
-            self._drop()
+    async def _connected(self) -> Conversation | None:
+        """Our connection; a new one where it has served its time; None when no relay has room and answers."""
+        if self._connection is not None and not self._is_good(self._connection):
+            self._leave()
+        if self._connection is not None:
+            return self._connection
+        while (berth := self._berth or self._relays.take()) is not None:
+            self._berth = berth
+            if not berth.health.usable:
+                self._leave()
+                continue
+            try:
+                self._connection = await connect(berth.relay, self._channel.timeouts, self._channel.greeting_name)
+            except CannotConnect as error:
+                self._failed(berth, str(error), hard=True, refused=error.refused)
+                self._leave()
+            else:
+                self._opened = asyncio.get_running_loop().time()
+                metrics.record_relay_connection(berth.relay.name)
+                return self._connection
+        return None
+
+    def _is_good(self, connection: Conversation) -> bool:
+        assert self._berth is not None
+        age = asyncio.get_running_loop().time() - self._opened
+        young = age < self._channel.limits.age_seconds
+        return not connection.spent and young and self._berth.health.usable and self._room(connection) != 0
+
+    def _room(self, connection: Conversation) -> int | None:
+        """How many more messages the connection may carry; None: any number."""
+        assert self._berth is not None
+        most = self._berth.relay.per_connection
+        return None if most is None else max(0, most - connection.begun)
+
+    def _rest(self, connection: Conversation, done: Sequence[Result]) -> None:
+        """After a batch: judge the relay; keep the connection for the next batch, but not for long."""
+        assert self._berth is not None
+        _count(self._berth, done)
+        if connection.closing:
+            self._failed(self._berth, connection.closing, hard=False)
+        if not self._is_good(connection):
+            self._leave()
         else:
             loop = asyncio.get_running_loop()
-            self._idle = loop.call_later(self._channel.limits.idle_seconds, self._drop)
+            self._idle = loop.call_later(self._channel.limits.idle_seconds, self._hang_up)
+
+    def _failed(self, berth: Berth, trouble: str, *, hard: bool, refused: bool = False) -> None:
+        berth.health.failed(trouble, hard=hard, refused=refused)
+        event = "relay is away" if hard else "relay wants to be left alone"
+        _log.warning(event, relay=berth.relay.name, trouble=trouble)
+        metrics.record_relay_state(berth.relay.name, berth.health.state)
 
     def _stay(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
             self._idle = None
 
-    def _drop(self) -> None:
+    def _hang_up(self) -> None:
+        """Close the connection and keep the place: a lane that was told it is ready must not find its place taken."""
         self._stay()
         if self._connection is not None:
             self._connection.close()
-        self._connection = self._relay = None
+            self._connection = None
+
+    def _leave(self) -> None:
+        self._hang_up()
+        if self._berth is not None:
+            self._relays.give_back(self._berth)
+            self._berth = None
 
 
-async def _connect(relay: Relay, timeouts: Timeouts, greeting_name: str) -> Connection:
-    client = aiosmtplib.SMTP(
-        hostname=relay.host,
-        port=relay.port,
-        username=relay.user,
-        password=relay.password,
-        use_tls=relay.security == "tls",
-        start_tls={"off": False, "offered": None, "starttls": True, "tls": False}[relay.security],
-        validate_certs=relay.security != "offered",
-        timeout=timeouts.connect,
-        local_hostname=greeting_name,
-    )
-    await client.connect()
-    try:
-        if client.is_ehlo_or_helo_needed:
-            await _greet(client)
-        if client.supports_extension("pipelining"):
-            return PipelinedConnection(cast(asyncio.Transport, client.transport), timeouts)
-    except BaseException:
-        client.close()
-        raise
-    return LockstepConnection(client, timeouts)
-
-
-async def _greet(client: aiosmtplib.SMTP) -> None:
-    try:
-        await client.ehlo()
-    except aiosmtplib.SMTPHeloError:
-        await client.helo()
-
-
-class LockstepConnection:
-    """A relay without PIPELINING: command and reply in turn, by aiosmtplib."""
-
-    def __init__(self, client: aiosmtplib.SMTP, timeouts: Timeouts) -> None:
-        self.slow_down = False
-        self._client = client
-        self._timeouts = timeouts
-
-    @property
-    def spent(self) -> bool:
-        return not self._client.is_connected
-
-    async def send(self, batch: Sequence[Envelope], stop: asyncio.Event) -> list[Result]:
-        results: list[Result] = []
-        try:
-            for envelope in batch:
-                if self.spent or (results and stop.is_set()):
-                    break
-                result = await self._send_one(envelope)
-                if result is None:
-                    break
-                results.append(result)
-        except asyncio.CancelledError:
-            self._client.close()
-            raise
-        return results
-
-    def close(self) -> None:
-        self._client.close()
-
-    async def _send_one(self, envelope: Envelope) -> Result | None:
-        """None: the connection was lost before a reply to MAIL, as happens to one that was kept for long."""
-        at_mail = True
-        try:
-            await self._client.mail(envelope.return_path, timeout=self._timeouts.command)
-            at_mail = False
-            await self._client.rcpt(envelope.recipient, timeout=self._timeouts.command)
-        except aiosmtplib.SMTPResponseException as error:
-            reply = _reply(error)
-            # aiosmtplib takes 250 and 251 alone for success; any other 2xx leaves the envelope in a state to clear.
-            refusal = before_body(b"%d" % reply.code, b"2", reply.text, at_mail=at_mail) if reply.code else None
-            return await self._cleared(refusal or lost_before_body("unreadable_reply", reply), error.code)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            self._client.close()
-            timed_out = isinstance(error, TimeoutError)
-            return None if at_mail and not timed_out else lost_before_body(_reason(error))
-        return await self._send_body(envelope)
-
-    async def _send_body(self, envelope: Envelope) -> Result:
-        try:
-            # DATA and body are one call, so its failure without a code leaves open whether the body left us.
-            response = await self._client.data(envelope.content, timeout=self._timeouts.final_dot)
-        except aiosmtplib.SMTPDataError as error:
-            reply = _reply(error)
-            if reply.code == 250:  # after the dot it would be success, so it was the reply to DATA
-                self._client.close()
-                return lost_before_body("unreadable_reply", reply)
-            result = after_body(reply)
-            return await self._cleared(result, -1 if isinstance(result, Unclear) else reply.code)
-        except aiosmtplib.SMTPResponseException as error:
-            self._client.close()
-            return Unclear("unreadable_reply", None, _reply(error).words)
-        except (aiosmtplib.SMTPException, OSError) as error:
-            self._client.close()
-            return Unclear(_reason(error))
-        return after_body(Reply(response.code, response.message.encode("utf-8", "replace")))
-
-    async def _cleared(self, result: Result, code: int) -> Result:
-        """`result`, once the server has forgotten the envelope; a server that does not is left."""
-        self.slow_down = self.slow_down or code == 421
-        if code in (421, -1):
-            self._client.close()
-        if not self.spent:
-            try:
-                await self._client.rset(timeout=self._timeouts.command)
-            except (aiosmtplib.SMTPException, OSError):
-                self._client.close()
-        return result
-
-
-def _reply(error: aiosmtplib.SMTPResponseException) -> Reply:
-    return Reply(max(error.code, 0), error.message.encode("utf-8", "replace"))
-
-
-def _reason(error: Exception) -> str:
-    return "no_answer_in_time" if isinstance(error, TimeoutError) else "connection_lost"
+def _count(berth: Berth, done: Sequence[Result]) -> None:
+    """Tell the relay's health and the metrics what a batch came to."""
+    if not done:
+        return
+    sent = refused = broken = 0
+    trouble = ""
+    for result in done:
+        if isinstance(result, Accepted):
+            sent += 1
+        elif isinstance(result, Deferred | Refused | Unclear):
+            if result.reason in UNWELCOME:
+                refused, trouble = refused + 1, f"{result.code} {result.reply}"
+            elif result.reason in BROKEN:
+                broken, trouble = broken + 1, result.reason
+    others = len(done) - sent - refused - broken
+    was = berth.health.state
+    berth.health.counted(sent=sent, refused=refused, broken=broken, others=others, trouble=trouble)
+    state = berth.health.state
+    if state == "braked" and was != "braked":
+        _log.warning("relay is braked", relay=berth.relay.name, trouble=trouble)
+    metrics.record_relay_mails(berth.relay.name, sent=sent, refused=refused, broken=broken, others=others)
+    metrics.record_relay_state(berth.relay.name, state)

@@ -1,15 +1,23 @@
-"""What SMTP replies mean for the one message in hand. Pure; shared by both ways of talking SMTP.
+"""What SMTP replies mean for the one message in hand. Pure.
 
-Judged by the first digit, as RFC 5321 section 4.2.1 says; what follows it differs from server to server.
+The first digit says what happens next, as RFC 5321 section 4.2.1 has it; the words say why (see `wordings.py`).
 """
 
 import re
 from dataclasses import dataclass
 
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear
+from notify.channels.wordings import read_refusal
 
 _NOT_PRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
 LONGEST_WORDS = 400
+
+# About us rather than about the recipient: whatever the digit says, nobody is crossed off for it.
+_OURS = frozenset({"throttled", "greylisted", "sender_refused"})
+# What a relay is braked for when it says nothing else: it, or those behind it, do not want mail from us.
+UNWELCOME = frozenset({"sender_refused", "blocked"})
+# What counts as a failure of the connection.
+BROKEN = frozenset({"connection_lost", "no_answer_in_time", "unreadable_reply"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +39,6 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
-    """One mail for one recipient. The addresses are sendable.
-
-    `content` has CRLF line ends, ends with one, and has no line that starts with a dot (see `messages.MailTemplate`),
-    so there is nothing to double (RFC 5321 section 4.5.2) and nothing that could end the mail early.
-    """
-
-    return_path: str
-    recipient: str
-    content: bytes
-
-    @property
-    def opening(self) -> bytes:
-        """The commands before the body, in one group."""
-        return f"MAIL FROM:<{self.return_path}>\r\nRCPT TO:<{self.recipient}>\r\nDATA\r\n".encode("ascii")
-
-
-@dataclass(frozen=True, slots=True)
 class Reply:
     """A reply as received; code 0 when it could not be read."""
 
@@ -66,19 +56,22 @@ class Reply:
         return self.code or None
 
 
-def before_body(code: bytes, hoped: bytes, text: bytes, *, at_mail: bool = False) -> Result | None:
-    """What a reply to MAIL, RCPT or DATA makes of the message; None: go on. `hoped`: the first digit that means so.
+def before_body(reply: Reply, *, at_mail: bool = False) -> Result:
+    """What a refusal (4xx or 5xx) of MAIL, RCPT or DATA makes of the message.
 
     A refusal of our own address (MAIL) says nothing about the recipient, so it is never the end: somebody must mend
     the relay's settings, and until then nobody is crossed off.
     """
-    digit = code[:1]
-    if digit == hoped:
-        return None
-    reply = Reply(int(code), text)
-    if digit == b"5" and not at_mail:
-        return Refused("refused", reply.code, reply.words)
-    return Deferred("sender_refused" if digit == b"5" else "refused_for_now", reply.code, reply.words)
+    words = reply.words
+    read = read_refusal(reply.code, words)
+    reason: str = read.reason
+    if reply.code >= 500 and at_mail:
+        return Deferred(reason if reason in _OURS else "sender_refused", reply.code, words, read.pause)
+    if reply.code >= 500 and reason not in _OURS:
+        return Refused("refused" if reason == "unclear" else reason, reply.code, words)
+    if reason in ("unclear", "no_such_address"):  # with a 4xx it is a directory that is away, not a verdict
+        reason = "refused_for_now"
+    return Deferred(reason, reply.code, words, read.pause)
 
 
 def after_body(reply: Reply) -> Result:
@@ -86,10 +79,8 @@ def after_body(reply: Reply) -> Result:
     match reply.code // 100:
         case 2:
             return Accepted(reply.code, reply.words)
-        case 4:
-            return Deferred("refused_for_now", reply.code, reply.words)
-        case 5:
-            return Refused("refused", reply.code, reply.words)
+        case 4 | 5:
+            return before_body(reply)
         case _:
             return Unclear("unreadable_reply", reply.code_or_none, reply.words)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foundation.tokens import Tokens
-from notify.channels.replies import Envelope
+from notify.channels.envelopes import Envelope, Extensions
 from notify.mail import MailFactory, mail_date
 from notify.messages import Message, escape_slots, is_sendable, one_line
 
@@ -161,10 +161,11 @@ def test_no_line_of_a_mail_can_end_it_or_be_too_long_for_smtp(body: str, name: s
     assert b"\n" not in content.replace(b"\r\n", b"")
 
 
-@given(_text)
-def test_only_plain_addresses_reach_a_command(address: str) -> None:
+@given(_text, st.booleans())
+def test_only_plain_addresses_reach_a_command(address: str, everything: bool) -> None:
     if is_sendable(address):
-        opening = Envelope("x@example.com", address, b"").opening
+        offers = Extensions(pipelining=everything, dsn=everything, size=everything)
+        opening = Envelope("x@example.com", address, b"", "1f-abc").opening(offers)
         assert opening.count(b"\r\n") == 3
         assert opening.count(b">") == 2
         assert opening.isascii()

@@ -8,10 +8,11 @@ import ssl
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -58,26 +59,73 @@ def smtp_sink(*options: str) -> Iterator[Sink]:
             process.wait()
 
 
-class MoodyRelay:
-    """An SMTP server whose answer depends on the recipient's local part: see `_MOODS`.
+@dataclass(frozen=True)
+class Temper:
+    """What a relay does to everybody, whoever the recipient.
 
-    `mails`: every content it took, by recipient. `connections`: how many it accepted.
+    `speech`: how its replies travel. "trickle": byte by byte; "fragments": broken anywhere; "lump": as many at once as
+    can be; "lf": with LF alone at the end. `pause`: seconds between the pieces of the first two. `answers`: what it
+    says to a verb instead of the usual. `dies_after`: having taken that many mails it closes everything, without a
+    word. `closes_after`: the 421 that a connection gets when it has carried that many. `offers`: extensions besides
+    PIPELINING, STARTTLS and SIZE. `greylists`: who is new has to come back.
+    """
+
+    speech: Literal["usual", "trickle", "fragments", "lump", "lf"] = "usual"
+    pause: float = 0
+    answers: Mapping[str, str] = field(default_factory=dict)
+    dies_after: int | None = None
+    closes_after: int | None = None
+    offers: tuple[str, ...] = ()
+    greylists: bool = False
+
+
+class MoodyRelay:
+    """An SMTP server whose answer depends on the recipient's local part (see `_MOODS`) and on its temper.
+
+    `mails`: every content it took, by recipient. `connections`: how many it accepted. `commands`: verbs; `lines`: all
+    that was said to it outside of bodies. `open_now`, `most_open`: connections at once.
     """
 
     def __init__(
-        self, *, pipelining: bool = True, tls: ssl.SSLContext | None = None, greeting: str = "220 moody"
+        self,
+        *,
+        pipelining: bool = True,
+        tls: ssl.SSLContext | None = None,
+        greeting: str = "220 moody",
+        temper: Temper | None = None,
     ) -> None:
         self.mails: dict[str, list[bytes]] = {}
-        self.connections = 0
+        self.connections = self.open_now = self.most_open = 0
         self.commands: list[str] = []
+        self.lines: list[str] = []
+        self.temper = temper or Temper()
+        self.met: set[str] = set()
+        self.dead = False
         self._pipelining = pipelining
         self._tls = tls
         self._greeting = greeting
         self._conversations: list[asyncio.Task[None]] = []
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+
+    @property
+    def taken(self) -> int:
+        """Mails it took, copies counted."""
+        return sum(map(len, self.mails.values()))
+
+    def die(self) -> None:
+        """Close everything at once, as a process does that was killed."""
+        assert self._server is not None
+        self.dead = True
+        self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
 
     @asynccontextmanager
-    async def running(self, port: int = 0) -> AsyncIterator[int]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20)
+    async def running(self, port: int = 0, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+        """Serve at `port`, or at any, until the block ends. `tls`: encrypted from the first byte (smtps)."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, ssl=tls)
+        self._server = server
         try:
             yield server.sockets[0].getsockname()[1]
         finally:
@@ -88,6 +136,9 @@ class MoodyRelay:
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open_now += 1
+        self.most_open = max(self.most_open, self.open_now)
+        self._writers.add(writer)
         self._conversations.append(asyncio.create_task(self._hold(reader, writer)))
 
     async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -96,6 +147,8 @@ class MoodyRelay:
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
+            self.open_now -= 1
+            self._writers.discard(writer)
             writer.close()
 
 
@@ -121,6 +174,15 @@ _MOODS: dict[str, tuple[str, str]] = {
     "drop": ("body", "close"),
     "dropdot": (".", "close"),
     "droprcpt": ("RCPT", "close"),
+    "listed": ("RCPT", "554 5.7.1 Service unavailable; Client host blocked using zen.spamhaus.org"),
+    "dot421slow": (".", "421 4.7.28 unusual rate of mail, try again in 10 minutes"),
+    "dot452": (".", "452 4.3.1 no room on the disk"),
+    "dot550": (".", "550 5.7.1 this looks like spam"),
+    "data550": ("DATA", "550 5.3.0 no"),
+    "rcpt451": ("RCPT", "451 4.3.0 not now"),
+    "twice": (".", "250 2.0.0 queued as 1A2B\r\n250 2.0.0 and again"),
+    "thenclosing": (".", "250 2.0.0 queued as 1A2B\r\n421 4.3.2 closing"),
+    "hangrcpt": ("RCPT", "hang"),
 }
 
 
@@ -137,13 +199,19 @@ class _Conversation:
         self._relay, self._reader, self._writer = relay, reader, writer
         self._pipelining, self._tls = pipelining, tls
         self._sender = self._recipient = ""
+        self._carried = 0
+        self._held = b""
         self._opened = self._accepted = False
 
     async def hold(self, greeting: str) -> None:
         await self._say(greeting)
-        while line := (await self._reader.readline()).decode("ascii").rstrip("\r\n"):
+        while line := (await self._line()).decode("ascii").rstrip("\r\n"):
             verb = line.split(" ")[0].upper()
             self._relay.commands.append(verb)
+            self._relay.lines.append(line)
+            if reply := self._relay.temper.answers.get(verb):
+                await self._say(reply)
+                continue
             answer: Callable[[str], object] = getattr(self, f"_{verb.lower()}")
             await answer(line)  # type: ignore[misc]  # all of them are coroutines
 
@@ -154,18 +222,44 @@ class _Conversation:
             self._writer.transport.abort()
             raise ConnectionAbortedError
         else:
-            self._writer.write(reply.encode() + b"\r\n")
-            await self._writer.drain()
-            if reply.startswith("421"):
+            await self._utter(reply.encode() + b"\r\n")
+            if reply.startswith("421") or "\r\n421" in reply:
+                await self._flush()
                 self._writer.close()
                 raise ConnectionAbortedError
+
+    async def _utter(self, reply: bytes) -> None:
+        temper = self._relay.temper
+        if temper.speech == "lump":
+            self._held += reply
+            return
+        if temper.speech == "lf":
+            reply = reply.replace(b"\r\n", b"\n")
+        size = {"trickle": 1, "fragments": 7}.get(temper.speech, len(reply))
+        for start in range(0, len(reply), size):
+            self._writer.write(reply[start : start + size])
+            await self._writer.drain()
+            if size < len(reply):
+                await asyncio.sleep(temper.pause)
+
+    async def _line(self) -> bytes:
+        """The next line from the client; what is held back leaves first when nothing of it is here yet."""
+        if self._held and not self._reader._buffer:  # type: ignore[attr-defined]  # no other way to look without waiting
+            await self._flush()
+        return await self._reader.readline()
+
+    async def _flush(self) -> None:
+        self._writer.write(self._held)
+        self._held = b""
+        await self._writer.drain()
 
     def _mood(self, moment: str, otherwise: str) -> str:
         moment_of, reply = _MOODS.get(self._recipient.partition("@")[0], ("", ""))
         return reply if moment_of == moment else otherwise
 
     async def _ehlo(self, _: str) -> None:
-        offers = ["PIPELINING"] * self._pipelining + ["STARTTLS"] * (self._tls is not None) + ["SIZE"]
+        offers = [*["PIPELINING"] * self._pipelining, *["STARTTLS"] * (self._tls is not None)]
+        offers += [*self._relay.temper.offers, "SIZE"]
         await self._say("\r\n".join(["250-moody", *(f"250-{one}" for one in offers[:-1]), f"250 {offers[-1]}"]))
 
     async def _starttls(self, _: str) -> None:
@@ -174,7 +268,12 @@ class _Conversation:
         await self._writer.start_tls(self._tls)
         self._tls = None
 
+    async def _auth(self, _: str) -> None:
+        await self._say("235 2.7.0 welcome")
+
     async def _mail(self, line: str) -> None:
+        if self._carried == self._relay.temper.closes_after:
+            await self._say("421 4.7.0 too many messages in this connection")
         if self._opened:
             await self._say("503 nested MAIL")
             return
@@ -189,11 +288,14 @@ class _Conversation:
         await self._say("250 2.1.0 sender ok")
 
     async def _rcpt(self, line: str) -> None:
-        self._recipient = line[line.index("<") + 1 : -1]
+        self._recipient = line[line.index("<") + 1 : line.index(">")]
         if not self._opened:
             await self._say("503 MAIL first")
             return
         reply = self._mood("RCPT", "250 2.1.5 ok")
+        if self._relay.temper.greylists and self._recipient not in self._relay.met:
+            self._relay.met.add(self._recipient)
+            reply = "451 4.7.1 Greylisted, try again in 300 seconds"
         self._accepted = reply[0] == "2"
         await self._say(reply)
 
@@ -204,6 +306,7 @@ class _Conversation:
             return
         reply = self._mood("DATA", "354 go on")
         await self._say(reply)
+        await self._flush()
         if reply.startswith("354"):
             await self._body()
 
@@ -217,8 +320,14 @@ class _Conversation:
             if self._mood("body", "") == "close":
                 await self._say("close")
         self._opened = False
+        if self._relay.dead:  # what was read but not yet answered dies with the process
+            raise ConnectionAbortedError
         if self._accepted:
             self._relay.mails.setdefault(self._recipient, []).append(b"".join(lines))
+            self._carried += 1
+            if self._relay.taken == self._relay.temper.dies_after:
+                self._relay.die()
+                raise ConnectionAbortedError
         else:
             assert not lines, "a body although no recipient was taken"
         await self._say(self._mood(".", "250 2.0.0 queued as 1A2B") if self._accepted else "554 no recipients")

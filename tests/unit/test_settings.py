@@ -1,12 +1,14 @@
 """The environment becomes settings, or one message that names everything wrong with it."""
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import time
 from pathlib import Path
 
 import pytest
 
 from app.secret import kept_secret, own_secret
 from app.settings import Bind, MailBind, SettingsError, read_settings
+from notify import QuietHours
 
 SECRET = {"STORMDESK_SECRET_KEY": "k" * 32}
 
@@ -187,3 +189,30 @@ def test_a_table_of_prices_with_faults_names_their_lines(tmp_path: Path) -> None
     table.write_text("country,price_minor,currency,sender_id\nNL,x,EUR,Us\nQQ,1,EUR,Us\n")
     with pytest.raises(SettingsError, match=r"SMS_PRICES: Line 2: x is not a number. Line 3: QQ"):
         read_settings({**SECRET, "STORMDESK_SMS_PRICES": str(table)})
+
+
+def test_limits_and_quiet_hours_are_read() -> None:
+    wish = {
+        "STORMDESK_DOMAIN_LIMITS": "Example.com=20/s:10, slow.example=0.5/s:1",
+        "STORMDESK_QUIET_HOURS": "23:30-06:00",
+    }
+    settings = read_settings({**SECRET, **wish})
+    assert settings.domain_limits == {"example.com": (20.0, 10), "slow.example": (0.5, 1)}
+    assert settings.quiet_hours == QuietHours(time(23, 30), time(6))
+    assert read_settings({**SECRET, "STORMDESK_QUIET_HOURS": "none"}).quiet_hours is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DOMAIN_LIMITS", "example.com"),
+        ("DOMAIN_LIMITS", "example.com=0/s:10"),
+        ("QUIET_HOURS", "22:00"),
+        ("QUIET_HOURS", "22:00-22:00"),
+        ("FALLBACK_MINUTES", "soon"),
+        ("SENDER_DEPTH", "7"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_reported_by_name(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"STORMDESK_{name}: "):
+        read_settings({**SECRET, f"STORMDESK_{name}": value})
