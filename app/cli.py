@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import msgspec
 import typer
@@ -227,11 +227,14 @@ def _print_json(figures: object) -> None:
 
 
 @bench_cli.command("mail")
-def bench_mail(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
+def bench_mail(
+    recipients: Annotated[int, typer.Option(min=1000)] = 30_000,
+    dkim: Annotated[Literal["none", "ed25519", "rsa"], typer.Option(help="What signs our mails.")] = "none",
+) -> None:
     """Messages per second against Postfix's smtp-source, to the same smtp-sink."""
     from app.bench import mail  # noqa: PLC0415 (loaded when it runs)
 
-    _print_json(mail.bench_mail(recipients))
+    _print_json(mail.bench_mail(recipients, dkim))
 
 
 @bench_cli.command("sms")

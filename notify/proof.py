@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, case, func, select, text
 from foundation.database import Tx
 from foundation.errors import NotFound
 from notify.delivery import STATES
+from notify.reports import ReportShown, reports_about
 from notify.tables import (
     addresses,
     batches,
@@ -51,6 +52,7 @@ class Told(TypedDict):
     final_at: datetime | None
     instead_of: str | None
     earlier_attempts: Sequence[Attempt]
+    reports: Sequence[ReportShown]
 
 
 # What is out with a worker now: sending stands in the lease of a batch, not in the row.
@@ -82,7 +84,7 @@ def all_states(counts: dict[str, int] | Counter[str]) -> dict[str, int]:
 
 
 async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
-    """Everything this customer was told or was to be told, newest first, with every try. Raises NotFound."""
+    """Everything this customer was told or was to be told, newest first: every try, every report. Raises NotFound."""
     known = select(customers.c.id).where(customers.c.number == customer_number)
     if (await tx.execute(known)).scalar_one_or_none() is None:
         raise NotFound("There is no customer with this number.", code="no_such_customer")
@@ -118,8 +120,19 @@ async def customer_history(tx: Tx, customer_number: str) -> list[Told]:
         .order_by(deliveries.c.id.desc())
     )
     rows = [dict(row) for row in (await tx.execute(statement)).mappings()]
-    attempts = await _attempts(tx, [row["id"] for row in rows])
-    return [Told(**{**row, "earlier_attempts": attempts[row.pop("id")]}) for row in rows]  # type: ignore[typeddict-item]  # columns, by their labels
+    ids = [row.pop("id") for row in rows]
+    attempts, reports = await _attempts(tx, ids), await _reports(tx, ids)
+    return [
+        Told(**row, earlier_attempts=attempts[key], reports=reports[key])  # type: ignore[typeddict-item]  # columns, by their labels
+        for key, row in zip(ids, rows, strict=True)
+    ]
+
+
+async def _reports(tx: Tx, delivery_ids: Sequence[int]) -> dict[int, list[ReportShown]]:
+    found: defaultdict[int, list[ReportShown]] = defaultdict(list)
+    for one in await reports_about(tx, delivery_ids):
+        found[one["delivery_id"]].append(one)
+    return found
 
 
 async def _attempts(tx: Tx, delivery_ids: Sequence[int]) -> dict[int, list[Attempt]]:

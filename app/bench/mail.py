@@ -15,21 +15,31 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import asyncpg
 import uvloop
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from sqlalchemy import select, text
 
 import notify
 from app.bench.machine import machine
 from app.bench.ports import free_port, wait_until_open
+from app.bench.processes import cpu_seconds, peak_memory_mib
 from app.migrations import migrate, with_database
 from app.postgres import embedded_postgres
+from foundation.clock import system_clock
 from foundation.database import Database
+from foundation.tokens import Tokens
+from notify.mail import MailFactory, mail_date
+from notify.messages import Message
 
-# What smtp-source sends by -l; ours carries more headers on top, as real mail does.
-BODY_BYTES = 4096
+# The whole of a mail, ours with its headers, text and HTML; what smtp-source sends by -l.
+MESSAGE_BYTES = 4096
+Dkim = Literal["none", "ed25519", "rsa"]
 BASELINE_CONNECTIONS = 10
 ROUNDS = 2
 WORKERS = 2
@@ -41,36 +51,46 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])
 
 
-def bench_mail(recipients: int) -> dict[str, object]:
+def bench_mail(recipients: int, dkim: Dkim = "none") -> dict[str, object]:
     """Send an update to `recipients` people and give the figures: the best of some rounds, ours and the baseline's.
 
-    `seconds` runs from the start of publication to the last result on disk, planning included. Without Debian's
-    package postfix there is no baseline, and the demo's mailbox receives.
+    `seconds` runs from the start of publication to the last result on disk, planning included. `dkim`: what signs each
+    mail; the baseline's are never signed. Without Debian's package postfix there is no baseline, and the demo's mailbox
+    receives.
     """
     sink, source = shutil.which("smtp-sink", path=_SBIN), shutil.which("smtp-source", path=_SBIN)
     rates: list[float] = []
-    took: list[tuple[float, float]] = []
-    with _sink(sink) as port, _database() as url:
-        asyncio.run(_load_directory(url, recipients))
+    took: list[_Round] = []
+    with _sink(sink) as (port, receiver), _database() as url, _key(dkim) as key:
+        asyncio.run(load_directory(url, recipients))
         for number in range(ROUNDS):
             if sink and source:
                 rates.append(_baseline(source, port, recipients))
-            took.append(uvloop.run(_ours(url, port, recipients, number)))
-    seconds, planning = min(took)
+            took.append(uvloop.run(_ours(url, port, recipients, number, key=key, receiver=receiver)))
+    best = min(took, key=lambda one: one.seconds)
     baseline = max(rates, default=None)
     return {
         "bench": "mail",
         "n": recipients,
-        "seconds": round(seconds, 2),
-        "per_second": round(recipients / seconds),
-        "planning_seconds": round(planning, 2),
-        "per_second_after_planning": round(recipients / (seconds - planning)),
+        "seconds": round(best.seconds, 2),
+        "per_second": round(recipients / best.seconds),
+        "planning_seconds": round(best.planning, 2),
+        "per_second_after_planning": round(recipients / (best.seconds - best.planning)),
         "baseline": {"name": "smtp-source", "per_second": round(baseline)} if baseline else None,
-        "ratio": round(recipients / seconds / baseline, 3) if baseline else None,
+        "ratio": round(recipients / best.seconds / baseline, 3) if baseline else None,
         # Far apart: the machine was busy.
-        "rounds": {"ours": [round(recipients / one) for one, _ in took], "baseline": [round(rate) for rate in rates]},
+        "rounds": {
+            "ours": [round(recipients / one.seconds) for one in took],
+            "baseline": [round(rate) for rate in rates],
+        },
         **({} if baseline else {"note": "No baseline: smtp-source and smtp-sink (Debian: postfix) are not installed."}),
-        "body_bytes": BODY_BYTES,
+        "cpu_seconds_per_1000": {
+            "senders": round(best.senders_cpu / recipients * 1000, 4),
+            "receiver": round(best.receiver_cpu / recipients * 1000, 4),
+        },
+        "peak_memory_mib": best.peak_memory and round(best.peak_memory, 1),
+        "dkim": dkim,
+        "message_bytes": MESSAGE_BYTES,
         "workers": WORKERS,
         "connections": CONNECTIONS,
         "depth": DEPTH,
@@ -78,12 +98,38 @@ def bench_mail(recipients: int) -> dict[str, object]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One round of ours. CPU in seconds; `peak_memory`: MiB of the largest sender, None where /proc does not tell."""
+
+    seconds: float
+    planning: float
+    senders_cpu: float
+    receiver_cpu: float
+    peak_memory: float | None
+
+
+@contextmanager
+def _key(dkim: Dkim) -> Iterator[str]:
+    """The setting that has mail signed with a fresh key of this kind; empty for none."""
+    if dkim == "none":
+        yield ""
+        return
+    key = ed25519.Ed25519PrivateKey.generate() if dkim == "ed25519" else rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    with tempfile.TemporaryDirectory(prefix="stormdesk-bench-") as folder:
+        path = Path(folder, "key.pem")
+        path.touch(mode=0o600)
+        path.write_bytes(pem)
+        yield f"bench:stormdesk.example:{path}"
+
+
 # The other side
 
 
 @contextmanager
-def _sink(smtp_sink: str | None) -> Iterator[int]:
-    """Something that takes mail and throws it away; yields its port."""
+def _sink(smtp_sink: str | None) -> Iterator[tuple[int, int]]:
+    """Something that takes mail and throws it away; yields its port and process."""
     with tempfile.TemporaryDirectory(prefix="stormdesk-bench-") as folder:
         port = free_port()
         if smtp_sink:
@@ -94,7 +140,7 @@ def _sink(smtp_sink: str | None) -> Iterator[int]:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=_ROOT)
         try:
             wait_until_open(port)
-            yield port
+            yield port, process.pid
         finally:
             process.terminate()
             process.wait()
@@ -102,7 +148,7 @@ def _sink(smtp_sink: str | None) -> Iterator[int]:
 
 def _baseline(program: str, port: int, messages: int) -> float:
     sessions = str(BASELINE_CONNECTIONS)
-    command = [program, "-s", sessions, "-m", str(messages), "-l", str(BODY_BYTES), "-d", f"127.0.0.1:{port}"]
+    command = [program, "-s", sessions, "-m", str(messages), "-l", str(MESSAGE_BYTES), "-d", f"127.0.0.1:{port}"]
     began = time.perf_counter()
     subprocess.run(command, check=True)
     return messages / (time.perf_counter() - began)
@@ -145,21 +191,29 @@ async def _execute(url: str, statement: str) -> None:
         await connection.close()
 
 
-async def _ours(url: str, port: int, recipients: int, number: int) -> tuple[float, float]:
-    """Seconds in all, and seconds of planning."""
-    async with _workers(url, port):
+async def _ours(url: str, port: int, recipients: int, number: int, *, key: str, receiver: int) -> _Round:
+    async with _workers(url, port, key) as senders:
         database = Database(url, pool=2)
         try:
+            sent_before, received_before = cpu_seconds(senders), cpu_seconds([receiver])
             began = time.perf_counter()
-            key = await _publish(database, number)
+            dispatch = await publish(database, number)
             planned = time.perf_counter()
-            await _everything_recorded(database, key, recipients)
-            return time.perf_counter() - began, planned - began
+            await _everything_recorded(database, dispatch, recipients)
+            ended = time.perf_counter()
+            return _Round(
+                ended - began,
+                planned - began,
+                cpu_seconds(senders) - sent_before,
+                cpu_seconds([receiver]) - received_before,
+                peak_memory_mib(senders),
+            )
         finally:
             await database.close()
 
 
-async def _load_directory(url: str, recipients: int) -> None:
+async def load_directory(url: str, recipients: int) -> None:
+    """Fill the directory with as many customers, each with a mail address and an exposure."""
     connection = await asyncpg.connect(url)
     try:
         await connection.execute("INSERT INTO components (key, name) VALUES ('bench', 'Bench')")
@@ -188,12 +242,12 @@ async def _load_directory(url: str, recipients: int) -> None:
         await connection.close()
 
 
-async def _publish(database: Database, number: int) -> str:
+async def publish(database: Database, number: int) -> str:
+    """Tell everybody in the directory, in two languages, by mails of `MESSAGE_BYTES`; the dispatch's key."""
     audience = select(notify.exposures.c.customer_id, notify.exposures.c.needed_at).where(
         notify.exposures.c.component_key == "bench"
     )
-    line = "What you read here fills the mail up to the size that the baseline sends as well.\n"
-    filler = (line * (BODY_BYTES // len(line) + 1))[: BODY_BYTES - 20]
+    filler = _filler()
     async with database.transaction() as tx:
         await notify.enqueue(
             tx,
@@ -208,6 +262,27 @@ async def _publish(database: Database, number: int) -> str:
     return f"bench:{number}"
 
 
+def _filler() -> str:
+    """Text that makes a mail as large as the baseline's: it stands in it twice, as text and as HTML."""
+    line = "What you read here fills the mail up to the size that the baseline sends as well.\n"
+    factory = MailFactory(
+        "updates@stormdesk.example", Tokens([bytes(32)]), public_url="https://status.stormdesk.example"
+    )
+
+    def size(text: str) -> int:
+        template = factory.template(Message(1, "incident:bench-0", "en", "Update 1", f"{{name}},\n{text}"))
+        slots = {"name": "Passenger 100000"}
+        mail = template.build(
+            to="p100000@example.org", reference=factory.reference(100_000), slots=slots, date=mail_date(system_clock())
+        )
+        return len(mail)
+
+    text = line
+    while size(text + line) <= MESSAGE_BYTES:
+        text += line
+    return text
+
+
 async def _everything_recorded(database: Database, key: str, recipients: int) -> None:
     while True:
         async with database.transaction() as tx:
@@ -220,9 +295,9 @@ async def _everything_recorded(database: Database, key: str, recipients: int) ->
 
 
 @asynccontextmanager
-async def _workers(url: str, port: int) -> AsyncIterator[None]:
-    """The senders, started and waiting for work. They are processes of their own, as `stormdesk work` is."""
-    command = [sys.executable, "-m", "app.bench.mail_worker", str(port), str(CONNECTIONS), str(DEPTH)]
+async def _workers(url: str, port: int, key: str) -> AsyncIterator[list[int]]:
+    """The senders, started and waiting for work: processes of their own, as `stormdesk work` is. Yields their ids."""
+    command = [sys.executable, "-m", "app.bench.mail_worker", str(port), str(CONNECTIONS), str(DEPTH), key]
     pipe = asyncio.subprocess.PIPE
     workers = [
         await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdin=pipe, stdout=pipe) for _ in range(WORKERS)
@@ -234,7 +309,7 @@ async def _workers(url: str, port: int) -> AsyncIterator[None]:
             worker.stdin.write(f"{url}\n".encode())
             if await worker.stdout.readline() != b"ready\n":
                 raise RuntimeError("A worker of the bench did not start; its error stands above.")
-        yield
+        yield [worker.pid for worker in workers]
     finally:
         for worker in workers:
             if worker.returncode is None:

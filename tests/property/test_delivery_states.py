@@ -1,7 +1,7 @@
 """Whatever happens in whatever order, each customer's delivery follows the rule book and ends; on real PostgreSQL.
 
-Publish, correct, pause, go on, release, call off, crash, lose an address: any interleaving. No older news after newer,
-corrections for exactly those who may have got the wrong one, and counts that add up at every step.
+Publish, correct, pause, go on, release, call off, crash, be reported on, lose an address: any interleaving. No older
+news after newer, corrections for exactly those who may have got the wrong one, and counts that add up at every step.
 """
 
 import asyncio
@@ -32,6 +32,7 @@ from notify import MessageText, delivery_summary, enqueue, told_of
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
 from notify.delivery import FINAL, STORED, TRANSITIONS, State, outcome
 from notify.outbox import Claimed, Done, begin, claim, record
+from notify.reports import Kind, Report, take_reports, waiting_step
 from notify.steering import cancel, pause, release, resume
 from notify.tables import addresses, customers, deliveries, dispatches
 from notify.upkeep import upkeep_step
@@ -114,6 +115,20 @@ class Deliveries(RuleBasedStateMachine):
             self._run(self._record(batch, done))
             assert self._run(self._rows()) == before, "a result counted twice"
 
+    @rule(
+        place=st.integers(0, 40),
+        kind=st.sampled_from(["delivered", "soft_bounce", "hard_bounce", "complaint", "delayed"]),
+        again=st.booleans(),
+    )
+    def a_report_comes(self, place: int, kind: Kind, again: bool) -> None:
+        """About any delivery, early, late, twice or absurd."""
+        rows = self._run(self._rows())
+        if not rows:
+            return
+        delivery_id = rows[place % len(rows)][0]
+        for _ in range(1 + again):
+            self._run(self._report(delivery_id, kind))
+
     @rule()
     def every_worker_dies(self) -> None:
         self._run(self._sql("UPDATE batches SET lease_until = now() - interval '1 h' WHERE lease_until IS NOT NULL"))
@@ -152,7 +167,7 @@ class Deliveries(RuleBasedStateMachine):
                 or state in TRANSITIONS[before]
                 or any(state in TRANSITIONS[between] for between in TRANSITIONS[before])
             ), f"{before} → {state}"
-            assert before not in FINAL or state == before
+            assert before not in FINAL or state == before or state in ("delivered", "bounced")
             assert doubtful_before <= doubtful <= 2
         assert self.seen.keys() <= {row[0] for row in rows}
         self.seen = {row[0]: (row[1], row[2]) for row in rows}
@@ -198,11 +213,13 @@ class Deliveries(RuleBasedStateMachine):
                        WHERE p.corrects_id IS NOT NULL AND c.state = 'accepted'
                          AND NOT EXISTS (SELECT FROM deliveries w
                                           WHERE w.dispatch_id = p.corrects_id AND w.customer_id = c.customer_id
-                                            AND w.state IN ('accepted', 'delivered', 'unknown'))"""
+                                            AND w.state IN ('accepted', 'delivered', 'unknown', 'bounced'))"""
         assert self._run(self._count(needless)) == 0
 
     async def _empty(self) -> None:
-        await self._sql("TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts RESTART IDENTITY")
+        await self._sql(
+            "TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts, reports RESTART IDENTITY"
+        )
         await self._sql(ALL_USABLE)
 
     async def _sql(self, statement: str) -> None:
@@ -265,6 +282,21 @@ class Deliveries(RuleBasedStateMachine):
 
     async def _upkeep(self) -> None:
         await upkeep_step(self.database, lease=NO_LEASE)
+        await waiting_step(self.database)
+
+    async def _report(self, delivery_id: int, kind: Kind) -> None:
+        report = Report(
+            source="mail",
+            key=f"{delivery_id}:{kind}",
+            raw=b"From a mail server",
+            delivery_id=delivery_id,
+            kind=kind,
+            status=None,
+            text="",
+            received_at=datetime.now(UTC),
+        )
+        async with self.database.transaction() as tx:
+            await take_reports(tx, [report])
 
     async def _rows(self) -> Sequence[tuple[int, State, int]]:
         async with self.database.transaction() as tx:
