@@ -1,6 +1,6 @@
 """What an incoming text is: a STOP, a START, or something somebody has to read. Pure; also joins the parts of one.
 
-The words are those that laws and carriers ask for (see `docs/decisions/0017-texts.md`). Only a text that is nothing but
+The words are those that laws and carriers ask for (see `docs/decisions/0016-texts.md`). Only a text that is nothing but
 the word counts: "please stop calling me, I want a refund" is for people.
 """
 
