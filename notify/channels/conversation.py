@@ -6,7 +6,7 @@ nothing of relays, of messages' contents or of the outbox. Rules: RFC 2920 and R
 
 Replies come in the order of the commands, so the phase (which reply comes next) is all there is to know. Nearly all
 wake-ups bring the same four lines, "the last one is taken, the next may come": `_USUAL` knows them at a glance, and
-everything else goes line by line (docs/decisions/0016-mail-at-wire-speed.md).
+everything else goes line by line (docs/decisions/0017-mail-at-wire-speed.md).
 """
 
 import asyncio
