@@ -1,6 +1,7 @@
 """Keeps a process's loops going side by side, and ends all of them when one fails. It knows nothing of their work."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -12,6 +13,16 @@ _log = structlog.get_logger()
 
 Step = Callable[[], Awaitable[bool]]
 Loop = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def settle_memory() -> None:
+    """Tell the garbage collector that what is loaded stays, and to look less often: a worker's batches come and go.
+
+    A look at everything, each few hundred mails, was a tenth of what a mail costs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def stop_on_signals() -> asyncio.Event:

@@ -8,7 +8,7 @@ import structlog
 
 from app.asgi import create_operations_app, status_page
 from app.listener import listen
-from app.loops import Loop, keep, run, stop_on_signals, wait
+from app.loops import Loop, keep, run, settle_memory, stop_on_signals, wait
 from app.outages import Outages, public_titles
 from app.settings import Settings
 from app.templates import render
@@ -62,6 +62,7 @@ async def work(settings: Settings, database_url: str) -> None:
             loops["text receipts"] = partial(keep, partial(receipts_step, parts.database), idle_seconds=0.5)
         if settings.ops_bind is not None:
             loops["operations"] = partial(serve_operations, create_operations_app(parts), settings.ops_bind)
+        settle_memory()
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))
         await run(loops, stop)
 

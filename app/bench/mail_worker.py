@@ -8,7 +8,7 @@ import sys
 
 import uvloop
 
-from app.loops import stop_on_signals
+from app.loops import settle_memory, stop_on_signals
 from foundation.database import Database
 from foundation.tokens import Tokens
 from notify.channels.email import MailChannel
@@ -29,6 +29,7 @@ async def send(url: str, port: int, connections: int, depth: int, dkim: str) -> 
     )
     channel = MailChannel([f"smtp://127.0.0.1:{port}"], factory)
     stop = stop_on_signals()
+    settle_memory()
     sending = asyncio.create_task(Sender(database, channel, connections=connections, depth=depth).run(stop))
     print("ready", flush=True)
     try:
