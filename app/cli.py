@@ -237,6 +237,14 @@ def bench_mail(
     _print_json(mail.bench_mail(recipients, dkim))
 
 
+@bench_cli.command("planning")
+def bench_planning() -> None:
+    """Seconds to plan for 10,000, 100,000 and 1,000,000 people, against a bare INSERT … SELECT."""
+    from app.bench import planning  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(planning.bench_planning())
+
+
 @bench_cli.command("sms")
 def bench_sms(recipients: Annotated[int, typer.Option(min=1000)] = 30_000) -> None:
     """Texts per second against a bare smpp34 client, to the same SMS centre."""

@@ -61,7 +61,7 @@ def bench_mail(recipients: int, dkim: Dkim = "none") -> dict[str, object]:
     sink, source = shutil.which("smtp-sink", path=_SBIN), shutil.which("smtp-source", path=_SBIN)
     rates: list[float] = []
     took: list[_Round] = []
-    with _sink(sink) as (port, receiver), _database() as url, _key(dkim) as key:
+    with _sink(sink) as (port, receiver), bench_database() as url, _key(dkim) as key:
         asyncio.run(load_directory(url, recipients))
         for number in range(ROUNDS):
             if sink and source:
@@ -158,7 +158,7 @@ def _baseline(program: str, port: int, messages: int) -> float:
 
 
 @contextmanager
-def _database() -> Iterator[str]:
+def bench_database() -> Iterator[str]:
     """A fresh database on the configured server, or on an embedded one of its own with its usual settings."""
     configured = os.environ.get("STORMDESK_DATABASE_URL")
     if configured:
