@@ -16,7 +16,7 @@ INSERT INTO bare SELECT customer_id, value, needed_at FROM exposures JOIN addres
 
 
 def bench_planning() -> dict[str, object]:
-    """Seconds per size, from the call that publishes to its commit, and what the bare rows take in the same database."""
+    """Seconds per size, from the call that publishes to its commit, and what bare rows take in the same database."""
     found = [_measure(size) for size in SIZES]
     ours, bare = found[-1]
     return {
