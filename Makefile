@@ -36,6 +36,7 @@ up: .venv/runtime  ## run everything on this machine
 
 test: .venv/development  ## install what the tests need and run them all; ARGS="-k name"
 	@bin/debian-packages
+	@bin/node-packages
 	@$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/development  ## style, types and import arrows only

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePath
+from types import MappingProxyType
 
 from app.static_files import CONTENT_TYPES
 
@@ -29,7 +30,11 @@ GUARDS = {
     "content-security-policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "cross-origin-opener-policy": "same-origin",
 }
+# Of every answer of an installation that is opened by https: browsers come back by https only, for two years.
+HSTS = {"strict-transport-security": "max-age=63072000; includeSubDomains"}
 _REASONS = {200: b"OK", 304: b"Not Modified", 404: b"Not Found", 503: b"Service Unavailable"}
 
 
@@ -72,13 +77,22 @@ class Document:
         return self.plain_unchanged if _matches(if_none_match, self.plain_tag) else self.plain
 
 
-def document(name: str, content: bytes, tag: str, *, compressed: bytes | None = None, status: int = 200) -> Document:
+def document(
+    name: str,
+    content: bytes,
+    tag: str,
+    *,
+    compressed: bytes | None = None,
+    status: int = 200,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Document:
     """The answers for a file called `name`.
 
-    `tag` differs whenever the content does; `compressed` is the content as gzip, when it was made before.
+    `tag` differs whenever the content does; `compressed` is the content as gzip, when it was made before; `more`:
+    headers besides the usual.
     """
     kind = PurePath(name).suffix
-    headers = {"content-type": _TYPES[kind], "x-content-type-options": "nosniff"}
+    headers = {"content-type": _TYPES[kind], "x-content-type-options": "nosniff", **more}
     headers["cache-control"] = _FOR_EVER if name.startswith("static/") else _FRESH if status == 200 else "no-store"
     headers["vary"] = "Accept-Encoding, Accept-Language" if kind in SPOKEN else "Accept-Encoding"
     if kind == ".html":

@@ -17,12 +17,24 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import operations
+from app import audit_pages, operations
 from app.answers import GUARDS
-from app.auth import BearerTokens
+from app.auth import Credentials
+from app.client_address import ClientAddress
+from app.cookies import Cookies
+from app.desk import Desk
+from app.entrance import is_for_staff, shut
+from app.guards import Guards
+from app.limits import Limits, Tries
 from app.outages import Outages, public_titles
-from app.problems import away, http_error, refusal, unexpected, unstorable
+from app.problems import Problems
 from app.public_page import PageStore, PublicPage
+from app.staff import pages as staff_pages
+from app.staff import provider_pages, user_pages
+from app.staff.passwords import Passwords
+from app.staff.provider import Provider
+from app.staff.seal import Seal
+from app.staff.sign_in import SignIn
 from app.static_files import static_files
 from app.templates import choose_language, render
 from app.wiring import Parts
@@ -36,32 +48,77 @@ LARGEST_BODY = 1 << 20
 
 
 def create_app(parts: Parts) -> PublicPage:
-    """Everything the world sees. The status page's files are served first, without entering the application."""
+    """Everything the world sees. The status page's files are served first, without entering the application.
+
+    Where the desk has an address of its own (STORMDESK_DESK_BIND), nothing of it is found here.
+    """
     intake = Intake(parts.database)
-    routes: list[BaseRoute] = [
-        *_incidents_routes(parts),
-        *_claims_routes(parts, intake),
-        *_message_routes(parts),
-        *_follow_routes(parts),
-        *metrics.pages.routes(database=parts.database),
-    ]
-    if parts.settings.ops_bind is None:
-        exposition = metrics.pages.exposition_page(parts.database)
-        routes += operations.routes(parts, exposition, guarded=True)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with intake.running():
             yield
 
-    store = PageStore(parts.settings.status_dir, clock=parts.clock)
-    return PublicPage(store, _starlette(parts, routes, lifespan))
+    routes = every_route(parts, intake)
+    if parts.settings.desk_bind is not None:
+        routes = [route for route in routes if not is_for_staff(route)]
+    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
+
+
+def create_desk_app(parts: Parts) -> ASGIApp:
+    """What staff alone use, for an address of its own (STORMDESK_DESK_BIND)."""
+    routes = [route for route in every_route(parts, Intake(parts.database)) if is_for_staff(route)]
+    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes)))
+
+
+def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
+    """Every route there is, each open only to those it is for."""
+    desk = Desk(parts, Cookies(parts.settings.desk_url))
+    routes: list[BaseRoute] = [
+        *_incidents_routes(parts),
+        *_claims_routes(parts, intake),
+        *_message_routes(parts),
+        *_follow_routes(parts),
+        *metrics.pages.routes(database=parts.database),
+        *_staff_routes(desk),
+        *user_pages.routes(desk),
+        *audit_pages.routes(desk),
+    ]
+    if parts.settings.ops_bind is None:
+        exposition = metrics.pages.exposition_page(parts.database)
+        routes += operations.routes(parts, exposition, guarded=True)
+    return shut(routes, parts)
+
+
+def _staff_routes(desk: Desk) -> Sequence[BaseRoute]:
+    parts, settings = desk.parts, desk.parts.settings
+    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords()
+    sign_in = SignIn(parts.database, parts.tokens, seal, passwords, parts.clock)
+    staff = staff_pages.Staff(desk, sign_in, passwords, seal, provider=settings.provider is not None)
+    if settings.provider is None:
+        return staff_pages.routes(staff)
+    journey = Seal("journey", settings.secret_keys)
+    provider = Provider(settings.provider, journey, settings.desk_url + provider_pages.BACK, parts.clock)
+    return [*staff_pages.routes(staff), *provider_pages.routes(desk, provider)]
+
+
+def _store(parts: Parts) -> PageStore:
+    return PageStore(parts.settings.status_dir, clock=parts.clock, https=_https(parts))
+
+
+def _at_the_edge(parts: Parts, app: ASGIApp) -> ASGIApp:
+    """`app`, told who really asks, and asked no more than anybody may ask."""
+    return ClientAddress(Guards(Limits(app), https=_https(parts)), parts.settings.trusted_proxies)
+
+
+def _https(parts: Parts) -> bool:
+    return parts.settings.public_url.startswith("https://")
 
 
 def create_operations_app(parts: Parts) -> ASGIApp:
     """What machines ask for, on an address of its own that strangers cannot reach."""
     exposition = metrics.pages.exposition_page(parts.database)
-    return _starlette(parts, operations.routes(parts, exposition, guarded=False))
+    return _starlette(parts, shut(operations.routes(parts, exposition, guarded=False), parts))
 
 
 def status_page(parts: Parts) -> StatusPage:
@@ -87,6 +144,7 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         zone=settings.page_time_zone,
         public_url=settings.public_url,
         guards=GUARDS,
+        may_try=Tries().allows,
     )
     return claims.pages.routes(
         intake=intake,
@@ -143,16 +201,19 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
 
 
 def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+    cookies = Cookies(parts.settings.desk_url)
+    problems = Problems(Desk(parts, cookies))
+    backend = Credentials(parts.database, parts.clock, cookies)
     return Starlette(
         routes=routes,
-        middleware=[Middleware(AuthenticationMiddleware, backend=BearerTokens(parts.database, parts.clock))],
+        middleware=[Middleware(AuthenticationMiddleware, backend=backend)],
         exception_handlers={
-            Refusal: refusal,
-            HTTPException: http_error,
-            DatabaseAway: away,
-            DBAPIError: unstorable,
-            CharacterNotInRepertoireError: unstorable,
-            Exception: unexpected,
+            Refusal: problems.refusal,
+            HTTPException: problems.http_error,
+            DatabaseAway: problems.away,
+            DBAPIError: problems.unstorable,
+            CharacterNotInRepertoireError: problems.unstorable,
+            Exception: problems.unexpected,
         },
         lifespan=lifespan,
         max_body_size=LARGEST_BODY,

@@ -13,18 +13,19 @@ import uvloop
 from rich.console import Console
 from sqlalchemy.exc import ProgrammingError
 
-from app.auth import create_token, revoke_token
+from app import commands
 from app.doctor import examine
 from app.exports import export_to_file
 from app.imports import import_components_file, import_customers_file
 from app.log import configure_logging
 from app.migrations import migrate as run_migrations
-from app.postgres import PostgresUnavailable
+from app.postgres import PostgresUnavailable, application_url
+from app.rights import FOR_SYSTEMS, ROLES
 from app.secret import kept_secret, own_secret
 from app.settings import Settings, SettingsError, data_folder, read_settings
 from app.up import up as run_up
 from app.web import serve as run_web
-from app.wiring import database_url, open_parts
+from app.wiring import Parts, database_url, open_parts
 from app.worker import work as run_worker
 from foundation.database import DatabaseAway
 from foundation.errors import Refusal
@@ -42,9 +43,13 @@ cli = typer.Typer(
 )
 import_cli = typer.Typer(help="Load what others know into the directory.", no_args_is_help=True)
 token_cli = typer.Typer(help="API tokens for staff and other systems.", no_args_is_help=True)
+user_cli = typer.Typer(help="Accounts of the people who work here.", no_args_is_help=True)
+audit_cli = typer.Typer(help="The record of who did what.", no_args_is_help=True)
 bench_cli = typer.Typer(help="Measure against a baseline in the same run; print one JSON object.", no_args_is_help=True)
 cli.add_typer(import_cli, name="import")
 cli.add_typer(token_cli, name="token")
+cli.add_typer(user_cli, name="user")
+cli.add_typer(audit_cli, name="audit")
 cli.add_typer(bench_cli, name="bench")
 
 console = Console(stderr=True)
@@ -81,24 +86,29 @@ def _settings(*, secret_required: bool = False) -> Settings:
     return read_settings(environment, secret_required=secret_required)
 
 
-def _run(work: Callable[[Settings, str], Coroutine[Any, Any, T]], *, secret_required: bool = False) -> T:
+def _run(
+    work: Callable[[Settings, str], Coroutine[Any, Any, T]], *, secret_required: bool = False, lesser: bool = False
+) -> T:
+    """Run `work`. `lesser`: as the database role of the application, which may not change what is on record."""
     settings = _settings(secret_required=secret_required)
     with database_url(settings) as url:
         if settings.database_url is None:
             run_migrations(url)  # our own database has the schema of our own code; others decide when theirs changes
+            if lesser:
+                return uvloop.run(work(settings, application_url(settings.data_dir)))
         return uvloop.run(work(settings, url))
 
 
 @cli.command()
 def serve() -> None:
     """Run one web process. Start as many as needed, on any machine."""
-    _run(run_web, secret_required=True)
+    _run(run_web, secret_required=True, lesser=True)
 
 
 @cli.command()
 def work() -> None:
     """Run one worker process: sends, resolves contacts, refreshes the page. Start as many as needed."""
-    _run(run_worker, secret_required=True)
+    _run(run_worker, secret_required=True, lesser=True)
 
 
 @cli.command()
@@ -126,8 +136,9 @@ def demo(
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    with database_url(_settings()) as url:
-        run_migrations(url)
+    settings = _settings()
+    with database_url(settings) as url:
+        run_migrations(settings.owner_url or url)
     console.print("The database has the newest schema.")
 
 
@@ -197,29 +208,93 @@ def export(
     _run(write)
 
 
+Roles = Annotated[list[str] | None, typer.Option("--role", help=f"One of: {', '.join(ROLES)}. May be given again.")]
+
+
+def _with_parts(work: Callable[[Parts], Coroutine[Any, Any, T]]) -> T:
+    """Run a use case that needs the parts, and close them."""
+
+    async def run(settings: Settings, url: str) -> T:
+        async with open_parts(settings, url) as parts:
+            return await work(parts)
+
+    return _run(run)
+
+
 @token_cli.command("create")
-def token_create(name: Annotated[str, typer.Argument(help="Whose token it is, e.g. ops-console.")]) -> None:
-    """Make an API token and print it once."""
-
-    async def create(settings: Settings, url: str) -> str:
-        async with open_parts(settings, url) as parts, parts.database.transaction() as tx:
-            return await create_token(tx, name, now=parts.clock())
-
-    token = _run(create)
-    console.print("Keep this token safe: it is shown only now.")
+def token_create(
+    name: Annotated[str, typer.Argument(help="Whose token it is, e.g. ops-console.")],
+    role: Roles = None,
+    expires: Annotated[int, typer.Option(min=1, max=366, help="In how many days.")] = 90,
+) -> None:
+    """Make an API token and print it once. Without --role it may do everything but manage people."""
+    roles = role or list(FOR_SYSTEMS)
+    token = _with_parts(lambda parts: commands.make_token(parts, name, roles, expires))
+    console.print(f"Keep this token safe: it is shown only now. It may do what these roles may: {', '.join(roles)}.")
     print(token)
 
 
 @token_cli.command("revoke")
 def token_revoke(name: Annotated[str, typer.Argument(help="The name it was made with.")]) -> None:
     """Withdraw an API token: from the next request on it opens nothing."""
-
-    async def revoke(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts, parts.database.transaction() as tx:
-            await revoke_token(tx, name, now=parts.clock())
-
-    _run(revoke)
+    _with_parts(lambda parts: commands.withdraw_token(parts, name))
     console.print(f"The token {name} is revoked.", markup=False)
+
+
+@token_cli.command("list")
+def token_list() -> None:
+    """Print every token, one JSON object a line: roles, expiry, when it was last used."""
+    for token in _with_parts(commands.every_token):
+        _print_json(token)
+
+
+@user_cli.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="What they type to sign in, such as their mail address.")],
+    role: Roles = None,
+    shown_name: Annotated[str, typer.Option(help="As colleagues see it.")] = "",
+) -> None:
+    """Make an account, and print a one-time link with which its owner chooses a password."""
+    link = _with_parts(lambda parts: commands.make_user(parts, name, role or [], shown_name))
+    console.print("Send this link to them by a way that only they read. It works once, for a day.")
+    print(link)
+
+
+@user_cli.command("link")
+def user_link(name: Annotated[str, typer.Argument(help="Whose account.")]) -> None:
+    """Print a new one-time link: for a lost password, or a lost phone."""
+    print(_with_parts(lambda parts: commands.new_link(parts, name)))
+
+
+@user_cli.command("roles")
+def user_roles(name: Annotated[str, typer.Argument(help="Whose account.")], role: Roles = None) -> None:
+    """Give somebody these roles and no others. They are signed out."""
+    _with_parts(lambda parts: commands.change_roles(parts, name, role or []))
+
+
+@user_cli.command("close")
+def user_close(name: Annotated[str, typer.Argument(help="Whose account.")]) -> None:
+    """Close an account: nobody enters by it any more, from now on."""
+    _with_parts(lambda parts: commands.close_user(parts, name))
+
+
+@user_cli.command("list")
+def user_list() -> None:
+    """Print everybody who has an account, one JSON object a line."""
+    for user in _with_parts(commands.every_user):
+        _print_json(user)
+
+
+@audit_cli.command("verify")
+def audit_verify(
+    head: Annotated[str, typer.Option(help="What an earlier run printed: proves that nothing since was cut off.")] = "",
+) -> None:
+    """Prove that the record of who did what is whole; else say where it is broken, and exit with 1."""
+    verdict = _with_parts(lambda parts: commands.verify_audit(parts, head))
+    if verdict.broken_at is not None:
+        _fail(f"The record is broken at row {verdict.broken_at}: {verdict.why}.", 1)
+    console.print(f"The record is whole: {verdict.rows} rows. Keep this line elsewhere, for --head next time:")
+    print(verdict.head)
 
 
 def _print_json(figures: object) -> None:

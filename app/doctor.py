@@ -36,6 +36,8 @@ async def examine(settings: Settings, database_url: str, console: Console) -> bo
 
 async def _findings(settings: Settings, database_url: str) -> AsyncIterator[Finding]:
     yield await _database(database_url)
+    if settings.database_url is not None:
+        yield await _record(database_url)
     for url in settings.smtp_urls:
         yield await _relay(url, settings.mail_from.rpartition("@")[2])
     for name, folder in (("data folder", settings.data_dir), ("status page folder", settings.status_dir)):
@@ -61,6 +63,27 @@ async def _database(url: str) -> Finding:
     if revision != newest_revision():
         return Finding("database schema", "is not the newest; run: stormdesk migrate")
     return Finding(f"database (PostgreSQL {version}, schema {revision})")
+
+
+async def _record(url: str) -> Finding:
+    """Whether what serves and sends could change the record of who did what."""
+    name = "record of who did what"
+    try:
+        connection = await asyncpg.connect(url, timeout=10)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+        return Finding(name, "cannot be looked at without the database")
+    try:
+        there = await connection.fetchval("SELECT to_regclass('audit_log') IS NOT NULL")
+        may = there and await connection.fetchval("SELECT has_table_privilege('audit_log', 'UPDATE')")
+    finally:
+        await connection.close()
+    if may:
+        return Finding(
+            name,
+            "the role in STORMDESK_DATABASE_URL could change it; let stormdesk_app log in (ALTER ROLE stormdesk_app "
+            "LOGIN PASSWORD …), use it there, and put the owner's address in STORMDESK_OWNER_URL for stormdesk migrate",
+        )
+    return Finding(name)
 
 
 async def _relay(url: str, greeting_name: str) -> Finding:

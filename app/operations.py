@@ -4,7 +4,6 @@ Without an address of their own (STORMDESK_OPS_BIND) these routes answer only th
 """
 
 from collections.abc import Awaitable, Callable
-from ipaddress import ip_address
 
 from sqlalchemy import text
 from starlette.exceptions import HTTPException
@@ -12,7 +11,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from app.client_address import is_this_machine
 from app.wiring import Parts
+from foundation.access import for_anybody
 from foundation.database import DatabaseAway
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -33,23 +34,14 @@ def routes(parts: Parts, exposition: Handler, *, guarded: bool) -> list[Route]:
         return PlainTextResponse("ready\n")
 
     handlers: dict[str, Handler] = {"/healthz": healthz, "/readyz": readyz, "/metrics": exposition}
-    return [Route(path, _for_us(handler) if guarded else handler) for path, handler in handlers.items()]
+    return [Route(path, _for_us(handler) if guarded else for_anybody(handler)) for path, handler in handlers.items()]
 
 
 def _for_us(handler: Handler) -> Handler:
+    @for_anybody  # the machine itself has no right and no name; everybody else is shut out here
     async def guarded(request: Request) -> Response:
-        if not (_is_local(request) or "staff" in request.auth.scopes):
+        if not (is_this_machine(request.scope) or "machines.read" in request.auth.scopes):
             raise HTTPException(404, "There is nothing here.")
         return await handler(request)
 
     return guarded
-
-
-def _is_local(request: Request) -> bool:
-    # A proxy on this machine speaks for strangers: what it forwards is not local.
-    if request.client is None or "x-forwarded-for" in request.headers or "forwarded" in request.headers:
-        return False
-    try:
-        return ip_address(request.client.host).is_loopback
-    except ValueError:
-        return False

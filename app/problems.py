@@ -4,6 +4,7 @@ Whoever reads a page gets a page: words instead of JSON where a browser asks for
 """
 
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 import structlog
@@ -13,11 +14,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from app.answers import GUARDS
+from app.desk import Desk
 from app.templates import choose_language, render
 from foundation.database import DatabaseAway
 from foundation.errors import Busy, Conflict, Invalid, NotFound, Refusal
 
 _log = structlog.get_logger()
+_SIGNED_OUT = "You are signed out. Sign in and repeat it."
 
 _STATUS: dict[type[Refusal], int] = {Invalid: 422, NotFound: 404, Conflict: 409, Busy: 503}
 _HTTP_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
@@ -46,48 +49,72 @@ def _page(request: Request, template: str, status: int, *, retry_after: int | No
     return HTMLResponse(text, status, headers={**GUARDS, "Cache-Control": "no-store", **headers})
 
 
-async def refusal(_: Request, error: Exception) -> Response:
-    """The answer to a `Refusal`."""
-    assert isinstance(error, Refusal)
-    status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
-    faults = [{"field": fault.field, "message": fault.message} for fault in error.faults]
-    more = {"errors": faults} if faults else {}
-    return problem(status, error.code, error.message, retry_after=error.retry_after, **more)
+class Problems:
+    """The answers to everything that goes wrong, for Starlette."""
 
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
-async def http_error(request: Request, error: Exception) -> Response:
-    """The answer to Starlette's own errors (no such route, wrong method, no right to enter)."""
-    assert isinstance(error, HTTPException)
-    status = error.status_code
-    if status == 403 and not request.user.is_authenticated:
+    async def refusal(self, request: Request, error: Exception) -> Response:
+        """The answer to a `Refusal`."""
+        assert isinstance(error, Refusal)
+        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
+        if _is_at_desk(request):
+            return self._desk.page(request, "app/refused.html", status, said=error.message)
+        faults = [{"field": fault.field, "message": fault.message} for fault in error.faults]
+        more = {"errors": faults} if faults else {}
+        return problem(status, error.code, error.message, retry_after=error.retry_after, **more)
+
+    async def http_error(self, request: Request, error: Exception) -> Response:
+        """The answer to Starlette's own errors (no such route, wrong method, no right to enter)."""
+        assert isinstance(error, HTTPException)
+        status = error.status_code
+        if status == 403 and not request.user.is_authenticated:
+            return self._sign_in_first(request, error)
+        if status == 403 and _is_at_desk(request):
+            return self._desk.page(request, "app/refused.html", 403, said=str(error.detail))
+        if status == 404 and _reads_pages(request):
+            return _page(request, "incidents/missing.html", 404)
+        answer = problem(status, _HTTP_CODES.get(status, "http_error"), str(error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def away(self, request: Request, _: Exception) -> Response:
+        """The answer while the database is away: come back, nothing is lost."""
+        if _reads_pages(request):
+            return _page(request, "app/away.html", 503, retry_after=30)
+        return problem(503, "unavailable", "We cannot store this right now. Please try again shortly.", retry_after=5)
+
+    async def unstorable(self, _: Request, error: Exception) -> Response:
+        """PostgreSQL keeps any character but NUL. Nobody types one, so it is told, not repaired."""
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if getattr(cause, "sqlstate", None) != "22021":
+            raise error
+        return problem(422, "invalid", "This holds the character NUL, which cannot be stored. Please leave it out.")
+
+    async def unexpected(self, request: Request, error: Exception) -> Response:
+        """The answer when we broke: a bug, or the database went away before a route was reached (while signing in)."""
+        if isinstance(error, DatabaseAway):
+            return await self.away(request, error)
+        _log.error("request failed", route=_route(request), exc_info=error)
+        return problem(500, "internal_error", "Something broke on our side. It has been noted.")
+
+    def _sign_in_first(self, request: Request, error: HTTPException) -> Response:
+        if _is_at_desk(request):
+            if request.method not in ("GET", "HEAD"):
+                said = str(error.detail) if error.detail != "Forbidden" else _SIGNED_OUT
+                return self._desk.page(request, "app/refused.html", 401, said=said)
+            return self._desk.to(f"/desk/sign-in?{urlencode({'next': request.url.path})}")
         answer = problem(401, "unauthenticated", "Sign in first: send an API token as Authorization: Bearer …")
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
-    if status == 404 and _reads_pages(request):
-        return _page(request, "incidents/missing.html", 404)
-    answer = problem(status, _HTTP_CODES.get(status, "http_error"), str(error.detail))
-    answer.headers.update(error.headers or {})
-    return answer
 
 
-async def away(request: Request, _: Exception) -> Response:
-    """The answer while the database is away: come back, nothing is lost."""
-    if _reads_pages(request):
-        return _page(request, "app/away.html", 503, retry_after=30)
-    return problem(503, "unavailable", "We cannot store this right now. Please try again shortly.", retry_after=5)
+def _is_at_desk(request: Request) -> bool:
+    return request.url.path.startswith("/desk")
 
 
-async def unstorable(_: Request, error: Exception) -> Response:
-    """PostgreSQL keeps any character but NUL. Nobody types one, so it is told, not repaired."""
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    if getattr(cause, "sqlstate", None) != "22021":
-        raise error
-    return problem(422, "invalid", "This holds the character NUL, which cannot be stored. Please leave it out.")
-
-
-async def unexpected(request: Request, error: Exception) -> Response:
-    """The answer when we broke: a bug, or the database went away before a route was reached (while signing in)."""
-    if isinstance(error, DatabaseAway):
-        return await away(request, error)
-    _log.error("request failed", path=request.url.path, exc_info=error)
-    return problem(500, "internal_error", "Something broke on our side. It has been noted.")
+def _route(request: Request) -> str:
+    # Not the address: links carry what only their readers may have.
+    route = request.scope.get("route")
+    return str(getattr(route, "path", "none"))

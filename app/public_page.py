@@ -5,6 +5,7 @@ and files; what the page says is the renderer's.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -14,7 +15,7 @@ from urllib.parse import parse_qs
 from babel.dates import format_timedelta
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.answers import SPOKEN, Answer, Document, document, takes_gzip
+from app.answers import HSTS, SPOKEN, Answer, Document, document, takes_gzip
 from app.problems import problem
 from app.static_files import static_files
 from app.templates import choose_language, render
@@ -39,8 +40,16 @@ class _File:
 class PageStore:
     """The current edition of `status_dir`, in memory, looked after at every answer (a stat each 250 ms at most)."""
 
-    def __init__(self, status_dir: Path, *, clock: Clock = system_clock, monotonic: Monotonic = time.monotonic) -> None:
+    def __init__(
+        self,
+        status_dir: Path,
+        *,
+        clock: Clock = system_clock,
+        monotonic: Monotonic = time.monotonic,
+        https: bool = False,
+    ) -> None:
         self._folder = status_dir
+        self._https = https
         self._clock = clock
         self._monotonic = monotonic
         self._looked = float("-inf")
@@ -49,7 +58,7 @@ class PageStore:
         self._as_of = 0.0
         self._minutes = 0
         self._documents: dict[tuple[str, str], Document] = {}
-        self._own = _own_files()
+        self._own = _own_files(https)
 
     def answer(
         self, path: str, query: str, accept_encoding: str, accept_language: str, if_none_match: str
@@ -67,11 +76,11 @@ class PageStore:
 
     def _missing(self, path: str, language: str) -> Document | None:
         if path.startswith("/api/v2/"):
-            return _nothing_as_data()
+            return _nothing_as_data(self._https)
         if path.startswith(("/incidents/", "/static/")):
-            return _notice("missing", language, 404)
+            return _notice("missing", language, 404, self._https)
         if path in ("/", "/history"):  # an edition has them: there is none yet
-            return _notice("starting", language, 503)
+            return _notice("starting", language, 503, self._https)
         return None
 
     def _look(self) -> None:
@@ -112,7 +121,9 @@ class PageStore:
             return None
         actual = sha256(content)
         compressed = compressed_beside(self._folder / name, content)
-        return _File(name, content, actual, document(name, content, actual[:20], compressed=compressed))
+        return _File(
+            name, content, actual, document(name, content, actual[:20], compressed=compressed, more=_more(self._https))
+        )
 
     def _table(self) -> dict[tuple[str, str], Document]:
         table = {(f"/{one.name}", ""): one.fresh for one in self._own}
@@ -127,7 +138,12 @@ class PageStore:
         language = _address(one.name)[1]
         age = format_timedelta(timedelta(minutes=self._minutes), granularity="minute", locale=language)
         warning = render("incidents/stale.html", language, age=age).encode()
-        return document(one.name, one.content.replace(_PLACE, warning), f"{one.digest[:20]}-{self._minutes}m")
+        return document(
+            one.name,
+            one.content.replace(_PLACE, warning),
+            f"{one.digest[:20]}-{self._minutes}m",
+            more=_more(self._https),
+        )
 
 
 class PublicPage:
@@ -169,25 +185,33 @@ def _address(name: str) -> tuple[str, str]:
 
 
 @lru_cache
-def _own_files() -> tuple[_File, ...]:
+def _own_files(https: bool) -> tuple[_File, ...]:
     """Our style sheet and icon, for pages that do not come from STATUS_DIR and for the time before there is one."""
     made = []
     for name, content in static_files().items():
         digest = sha256(content)
-        made.append(_File(f"static/{name}", content, digest, document(f"static/{name}", content, digest[:20])))
+        made.append(
+            _File(
+                f"static/{name}", content, digest, document(f"static/{name}", content, digest[:20], more=_more(https))
+            )
+        )
     return tuple(made)
 
 
 @lru_cache
-def _notice(template: str, language: str, status: int) -> Document:
+def _notice(template: str, language: str, status: int, https: bool) -> Document:
     content = render(f"incidents/{template}.html", language).encode()
-    return document(f"{template}.html", content, template, status=status)
+    return document(f"{template}.html", content, template, status=status, more=_more(https))
 
 
 @lru_cache
-def _nothing_as_data() -> Document:
+def _nothing_as_data(https: bool) -> Document:
     content = problem(404, "not_found", "There is no such document.").body
-    return document("missing.json", bytes(content), "missing", status=404)
+    return document("missing.json", bytes(content), "missing", status=404, more=_more(https))
+
+
+def _more(https: bool) -> Mapping[str, str]:
+    return HSTS if https else {}
 
 
 @lru_cache(4096)

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
 
+from app.rights import ROLES
 from notify import QuietHours
 from notify.channels.centres import centre_from
 from notify.channels.relays import relay_from
@@ -23,6 +25,7 @@ from notify.sms_prices import DEFAULT_PRICES, MICRO, Micro, Prices, read_prices
 from notify.tables import BATCH
 
 T = TypeVar("T")
+Network = IPv4Network | IPv6Network
 _PREFIX = "STORMDESK_"
 SHORTEST_KEY = 32  # characters
 
@@ -43,6 +46,17 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """An OpenID Connect provider. `roles`: its group → our roles; whoever is in none of them may not enter."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    groups_claim: str
+    roles: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class MailBind:
     """Where mail is taken in: over SMTP or LMTP, at an address or at the path of a Unix socket."""
 
@@ -52,9 +66,13 @@ class MailBind:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that differs between installations. `database_url` None means the embedded PostgreSQL."""
+    """Everything that differs between installations. `database_url` None means the embedded PostgreSQL.
+
+    `owner_url`: the same database as the role that owns it, for `migrate`; None: `database_url` does both.
+    """
 
     database_url: str | None
+    owner_url: str | None
     data_dir: Path
     status_dir: Path
     smtp_urls: tuple[str, ...]
@@ -69,6 +87,10 @@ class Settings:
     secret_keys: tuple[bytes, ...]
     bind: Bind
     ops_bind: Bind | None
+    desk_bind: Bind | None
+    desk_url: str
+    trusted_proxies: tuple[Network, ...]
+    provider: ProviderSettings | None
     sender_connections: int
     sender_depth: int
     quiet_hours: QuietHours | None
@@ -94,6 +116,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
     data_dir = data_folder(environment)
     settings = Settings(
         database_url=reader.get("DATABASE_URL", _database_url, None),
+        owner_url=reader.get("OWNER_URL", _database_url, None),
         data_dir=data_dir,
         status_dir=reader.get("STATUS_DIR", Path, str(data_dir / "status")),
         smtp_urls=reader.get("SMTP_URL", _smtp_urls, "smtp://localhost:25"),
@@ -108,6 +131,10 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         secret_keys=reader.get("SECRET_KEY", _secret_keys, "" if secret_required else secrets.token_hex(32)),
         bind=reader.get("BIND", _bind, "127.0.0.1:8080"),
         ops_bind=reader.get("OPS_BIND", _bind, None),
+        desk_bind=reader.get("DESK_BIND", _bind, None),
+        desk_url=_desk_url(reader),
+        trusted_proxies=reader.get("TRUSTED_PROXIES", _networks, ","),
+        provider=_provider(reader),
         sender_connections=reader.get("SENDER_CONNECTIONS", _positive, "8"),
         sender_depth=reader.get("SENDER_DEPTH", _depth, "50"),
         quiet_hours=reader.get("QUIET_HOURS", _quiet_hours, "22:00-07:00"),
@@ -124,10 +151,33 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
     return settings
 
 
+def _desk_url(reader: "_Reader") -> str:
+    """Where people open the desk: what is set, else where it listens by itself, else the public address."""
+    if (bind := reader.maybe("DESK_BIND", _bind)) is not None:
+        return reader.get("DESK_URL", _web_url, f"http://{bind}")
+    return reader.maybe("DESK_URL", _web_url) or reader.get("PUBLIC_URL", _web_url, "http://127.0.0.1:8080")
+
+
+def _provider(reader: "_Reader") -> ProviderSettings | None:
+    issuer = reader.maybe("OIDC_ISSUER", _issuer)
+    if issuer is None:
+        return None
+    return ProviderSettings(
+        issuer=issuer,
+        client_id=reader.get("OIDC_CLIENT_ID", _present, " "),
+        client_secret=reader.get("OIDC_CLIENT_SECRET", _present, " "),
+        groups_claim=reader.get("OIDC_GROUPS_CLAIM", str, "groups"),
+        roles=reader.get("OIDC_ROLES", _role_table, " "),
+    )
+
+
 class _Reader:
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self.faults: list[str] = []
+
+    def maybe(self, name: str, parse: Callable[[str], T]) -> T | None:
+        return self.get(name, parse, None)
 
     def get(self, name: str, parse: Callable[[str], T], default: str | None) -> T:
         text = self._environment.get(_PREFIX + name, "").strip() or default
@@ -136,7 +186,8 @@ class _Reader:
         try:
             return parse(text)
         except ValueError as error:
-            self.faults.append(f"{_PREFIX}{name}: {error}")
+            if (fault := f"{_PREFIX}{name}: {error}") not in self.faults:  # some are read twice
+                self.faults.append(fault)
             return None  # type: ignore[return-value]  # never used: the fault is raised
 
 
@@ -285,6 +336,48 @@ def _bind(text: str) -> Bind:
     if not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("must be host:port, such as 127.0.0.1:8080")
     return Bind(host.strip("[]") or "127.0.0.1", int(port))
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise ValueError(
+            "must be the addresses or networks of your proxies, separated by commas, such as 10.0.0.0/24,::1"
+        ) from None
+
+
+def _issuer(text: str) -> str:
+    parts = urlsplit(text)
+    loopback = parts.hostname in ("127.0.0.1", "localhost", "::1")
+    if not parts.hostname or parts.query or parts.fragment or parts.scheme not in ("https", "http"):
+        raise ValueError("must be the issuer's address, such as https://login.example.com/realm")
+    if parts.scheme != "https" and not loopback:
+        raise ValueError("must begin with https://: whoever could change what it says could sign in as anybody")
+    return text.rstrip("/")
+
+
+def _present(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is missing; your provider gives it when you register Stormdesk")
+    return text
+
+
+def _role_table(text: str) -> dict[str, tuple[str, ...]]:
+    """`storm-ops=operator+approver,storm-desk=agent`."""
+    table: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        group, _, names = part.rpartition("=")
+        roles = tuple(name.strip() for name in names.split("+"))
+        if not group or set(roles) - set(ROLES):
+            raise ValueError(
+                "must say which group of your provider has which roles, such as "
+                f"storm-ops=operator+approver,storm-desk=agent; the roles are {', '.join(ROLES)}"
+            )
+        table[group.strip()] = roles
+    if not table:
+        raise ValueError("is missing; it says which group has which roles, such as storm-ops=operator+approver")
+    return table
 
 
 def _depth(text: str) -> int:

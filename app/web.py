@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager
 
 import structlog
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
-from app.asgi import create_app, create_operations_app
+from app.asgi import create_app, create_desk_app, create_operations_app
 from app.front import Front
 from app.loops import stop_on_signals
 from app.public_page import PublicPage
@@ -18,6 +19,8 @@ from app.settings import Bind, Settings
 from app.wiring import open_parts
 
 _log = structlog.get_logger()
+LARGEST_HEAD = 64 << 10  # bytes
+_HEAD_SECONDS = 30  # a head may take this long to come in
 
 
 async def serve(settings: Settings, database_url: str) -> None:
@@ -25,6 +28,8 @@ async def serve(settings: Settings, database_url: str) -> None:
     stop = stop_on_signals()
     async with open_parts(settings, database_url) as parts:
         servers = []
+        if settings.desk_bind is not None:
+            servers.append(_server(create_desk_app(parts), settings.desk_bind))
         if settings.ops_bind is not None:
             servers.append(_server(create_operations_app(parts), settings.ops_bind))
         async with public_server(create_app(parts), settings.bind, stop) as server:
@@ -83,4 +88,6 @@ def _server(app: ASGIApp, bind: Bind) -> Server:
         backlog=4096,
         log_enabled=False,
         websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=_HEAD_SECONDS * 1000, max_buffer_size=LARGEST_HEAD),
+        http2_settings=HTTP2Settings(max_headers_size=LARGEST_HEAD, keep_alive_interval=_HEAD_SECONDS * 1000),
     )

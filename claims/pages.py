@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from starlette.authentication import requires
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -38,6 +37,7 @@ from claims.submissions import (
     read_json,
 )
 from claims.tracking import contact_state, follow, read_track_token, recognise, track_token
+from foundation.access import ANYBODY, for_anybody, needs
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
 from foundation.errors import Busy, Fault, NotFound
@@ -55,7 +55,8 @@ _PRIVATE = {
 class Look:
     """What every page needs to be drawn. `language_of` picks the first language we have from wishes.
 
-    `guards`: headers that keep a page from loading or running anything, and its address from the next site.
+    `guards`: headers that keep a page from loading or running anything, and its address from the next site. `may_try`:
+    whether whoever sent a request may try yet another fact with a receipt.
     """
 
     render: Callable[..., str]
@@ -64,6 +65,7 @@ class Look:
     zone: str
     public_url: str
     guards: Mapping[str, str]
+    may_try: Callable[[Scope, str], bool]
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -92,6 +94,8 @@ def routes(
 
 class _Contacts:
     """`POST /api/v1/contacts`, spoken straight in ASGI: it is the one call that hundreds of thousands make at once."""
+
+    entry = ANYBODY
 
     def __init__(self, intake: Intake, tokens: Tokens, public_url: str) -> None:
         self._intake = intake
@@ -127,10 +131,12 @@ class _ClaimForm:
         self._outages = outages
         self._look = look
 
+    @for_anybody
     async def show(self, request: Request) -> Response:
         typed = {"incident": request.query_params.get("incident", "")}
         return await self._page(request, typed)
 
+    @for_anybody
     async def send(self, request: Request) -> Response:
         raw = await _body(request.receive, LARGEST_FORM)
         typed = read_form(raw)
@@ -147,6 +153,7 @@ class _ClaimForm:
         token = track_token(self._tokens, receipt)
         return RedirectResponse(f"/claim/received/{token}?lang={language}", 303, headers=self._look.headers)
 
+    @for_anybody
     async def received(self, request: Request) -> Response:
         token = request.path_params["token"]
         receipt = read_track_token(self._tokens, token)
@@ -220,21 +227,30 @@ class _CasePages:
         self._clock = clock
         self._look = look
 
+    @for_anybody
     async def ask(self, request: Request) -> Response:
         return _page(self._look, request, "claims/track.html", receipt="", fact="", failed=False)
 
+    @for_anybody
     async def find(self, request: Request) -> Response:
         typed = read_form(await _body(request.receive, LARGEST_BODY))
         receipt, fact = typed.get("receipt", ""), typed.get("fact", "")
-        async with self._database.transaction() as tx:
-            found = await recognise(tx, receipt, fact[:320])
+        found = None
+        # Too often is answered like wrong: whether the receipt exists is nobody's to find out.
+        if may_try := self._look.may_try(request.scope, read_receipt(receipt) or ""):
+            async with self._database.transaction() as tx:
+                found = await recognise(tx, receipt, fact[:320])
         if found is None:
-            return _page(self._look, request, "claims/track.html", status=422, receipt=receipt, fact=fact, failed=True)
+            status = 422 if may_try else 429
+            return _page(
+                self._look, request, "claims/track.html", status=status, receipt=receipt, fact=fact, failed=True
+            )
         language = _language(self._look, request, typed.get("language"))
         return RedirectResponse(
             f"/t/{track_token(self._tokens, found)}?lang={language}", 303, headers=self._look.headers
         )
 
+    @for_anybody
     async def show(self, request: Request) -> Response:
         receipt = read_track_token(self._tokens, request.path_params["token"])
         followed = outage = promise = None
@@ -266,6 +282,7 @@ class _CasePages:
 
 
 def _contact_state(database: Database) -> Callable[..., Any]:
+    @for_anybody
     async def state(request: Request) -> Response:
         """Whether the contact has its case yet, and nothing about anybody."""
         receipt = read_receipt(request.path_params["receipt"])
@@ -280,13 +297,13 @@ def _contact_state(database: Database) -> Callable[..., Any]:
 
 
 def _desk_routes(database: Database) -> list[BaseRoute]:
-    @requires("staff")
+    @needs("cases.read")
     async def cases(request: Request) -> Response:
         wanted = read_case_filter(request.query_params)
         async with database.snapshot() as tx:
             return _json(await list_cases(tx, wanted))
 
-    @requires("staff")
+    @needs("cases.read")
     async def case(request: Request) -> Response:
         async with database.snapshot() as tx:
             return _json(await show_case(tx, request.path_params["number"]))

@@ -20,6 +20,7 @@ ASKS_FOR: tuple[AsksFor, ...] = get_args(AsksFor)
 # Bytes. A message of the longest length, all of it escaped, fits; a form has more room, so that too much comes back.
 LARGEST_BODY = 256 * 1024
 LARGEST_FORM = 1024 * 1024
+MOST_FIELDS = 100
 LONGEST = {
     "name": 200,
     "customer_number": 60,
@@ -75,7 +76,8 @@ def read_json(raw: bytes) -> Submission:
 
 def read_form(raw: bytes) -> dict[str, str]:
     """The fields of an HTML form, as typed. Bytes that are not UTF-8 become replacement characters, never an error."""
-    pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
+    few = b"&".join(raw.split(b"&", MOST_FIELDS)[:MOST_FIELDS])  # nobody fills in more; a million would hold us up
+    pairs = parse_qsl(few.decode("latin-1"), keep_blank_values=True, encoding="utf-8", errors="replace")
     fields: dict[str, str] = {}
     for name, value in pairs:
         fields.setdefault(name, value)

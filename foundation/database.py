@@ -3,8 +3,9 @@
 Use cases take a `tx` (an open transaction) as an argument and never commit; whoever opened it does.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import asyncpg
@@ -29,6 +30,23 @@ if TYPE_CHECKING:  # generic in its stubs only
     Driver: TypeAlias = asyncpg.Connection[asyncpg.Record]
 else:
     Driver = asyncpg.Connection
+
+
+Witness = Callable[[Tx], Awaitable[None]]
+_witness: ContextVar[Witness | None] = ContextVar("witness", default=None)
+
+
+@contextmanager
+def witnessed(witness: Witness) -> Iterator[None]:
+    """In this block `witness` is called at the end of every transaction, right before it commits.
+
+    So what it writes about a deed is there if and only if the deed is. Snapshots change nothing and are not witnessed.
+    """
+    before = _witness.set(witness)
+    try:
+        yield
+    finally:
+        _witness.reset(before)
 
 
 class DatabaseAway(Exception):
@@ -77,8 +95,10 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Tx]:
         """One transaction: committed when the block ends, rolled back when it raises. Raises `DatabaseAway`."""
-        async with self.connection() as tx, tx.begin():
+        async with self._begun() as tx:
             yield tx
+            if (witness := _witness.get()) is not None:
+                await witness(tx)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Tx]:
@@ -86,7 +106,7 @@ class Database:
 
         Raises `DatabaseAway`.
         """
-        async with self.transaction() as tx:
+        async with self._begun() as tx:
             await tx.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
             yield tx
 
@@ -98,6 +118,11 @@ class Database:
         """
         with _away_unless_reached():
             return await self._connect(**settings)
+
+    @asynccontextmanager
+    async def _begun(self) -> AsyncIterator[Tx]:
+        async with self.connection() as tx, tx.begin():
+            yield tx
 
     async def close(self) -> None:
         """Close every connection of the pool."""

@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 import structlog
-from starlette.authentication import requires
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 import notify
+from foundation.access import needs
 from foundation.actors import Actor
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
@@ -84,7 +84,7 @@ class _Incidents:
         self._database = database
         self._clock = clock
 
-    @requires("staff")
+    @needs("incidents.declare")
     async def declare(self, request: Request) -> Response:
         now = self._clock()
         declared = read_body(await request.body(), IncidentBody).declaration(now)
@@ -92,12 +92,12 @@ class _Incidents:
             incident = await declare(tx, _actor(request), declared, now=now)
         return _json(incident, 201, location=f"/api/v1/incidents/{incident.id}")
 
-    @requires("staff")
+    @needs("incidents.read")
     async def show(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
             return _json(await _with_updates(tx, request.path_params["id"]))
 
-    @requires("staff")
+    @needs("incidents.declare")
     async def amend(self, request: Request) -> Response:
         changes = msgspec.structs.asdict(read_body(await request.body(), IncidentChanges))
         async with self._database.transaction() as tx:
@@ -125,7 +125,7 @@ class _Updates:
         self._compose = compose
         self._clock = clock
 
-    @requires("staff")
+    @needs("updates.write")
     async def draft(self, request: Request) -> Response:
         draft = read_body(await request.body(), UpdateBody).draft()
         incident_id = request.path_params["id"]
@@ -133,12 +133,12 @@ class _Updates:
             written = await draft_update(tx, _actor(request), incident_id, draft, now=self._clock())
         return _json(written, 201, location=f"/api/v1/updates/{written.id}")
 
-    @requires("staff")
+    @needs("incidents.read")
     async def show(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
             return _json(await find_update(tx, request.path_params["id"]))
 
-    @requires("staff")
+    @needs("incidents.read")
     async def preview(self, request: Request) -> Response:
         update_id, now = request.path_params["id"], self._clock()
         channels: tuple[notify.Channel, ...] = (
@@ -152,12 +152,12 @@ class _Updates:
         found = {"reach": reach, "recipients": total, "unreachable": unreachable}
         return _json(found if sms is None else {**found, "sms": sms})
 
-    @requires("staff")
+    @needs("updates.approve")
     async def approve(self, request: Request) -> Response:
         async with self._database.transaction() as tx:
             return _json(await approve(tx, _actor(request), request.path_params["id"], now=self._clock()))
 
-    @requires("staff")
+    @needs("updates.publish")
     async def publish(self, request: Request) -> Response:
         update_id = request.path_params["id"]
         wish = read_body(await request.body() or b"{}", PublishBody)
@@ -179,7 +179,7 @@ class _Updates:
             {"update": said.update, "newly_published": said.newly, "deliveries": planned, "page_is_current": visible}
         )
 
-    @requires("staff")
+    @needs("deliveries.read")
     async def deliveries(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
             found = await find_update(tx, request.path_params["id"])
@@ -189,7 +189,7 @@ class _Updates:
     def steer(self, act: str) -> Callable[..., Any]:
         """The handler of one of `STEERING`; it answers how the telling stands then."""
 
-        @requires("staff")
+        @needs("updates.publish")
         async def steer(request: Request) -> Response:
             async with self._database.transaction() as tx:
                 found = await find_update(tx, request.path_params["id"])
@@ -210,7 +210,7 @@ class _Updates:
 
 
 def _history(database: Database) -> Callable[..., Any]:
-    @requires("staff")
+    @needs("customers.read")
     async def history(request: Request) -> Response:
         number = request.path_params["number"]
         async with database.snapshot() as tx:

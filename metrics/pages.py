@@ -3,12 +3,12 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
-from starlette.authentication import requires
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from foundation.access import needs
 from foundation.database import Database
 from metrics.exports import FORMATS, export
 from metrics.exposition import CONTENT_TYPE, exposition
@@ -18,7 +18,7 @@ from metrics.sampling import Sampler
 def routes(*, database: Database) -> list[Route]:
     """`GET /api/v1/exports/{name}?format=csv|ndjson&incident=ID`, streamed from one snapshot."""
 
-    @requires("staff")
+    @needs("exports.read")
     async def exports(request: Request) -> Response:
         name, query = request.path_params["name"], request.query_params
         chosen = query.get("format", "csv")

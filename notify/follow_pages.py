@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from foundation.access import for_anybody
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
 from foundation.errors import Busy
@@ -112,9 +113,11 @@ class _FollowForm:
         self._at = parts
         self._look = parts.look
 
+    @for_anybody
     async def show(self, request: Request) -> Response:
         return await self._page(request, {"incident": request.query_params.get("incident", "")})
 
+    @for_anybody
     async def send(self, request: Request) -> Response:
         typed = _fields(await _body(request))
         channel: FollowChannel = "webhook" if typed.get("by") == "webhook" else "mail"
@@ -139,6 +142,7 @@ class _FollowForm:
         # The same for everybody: whether we know the address shows neither here nor in how long it took.
         return self._look.onward(f"/follow/asked?by={channel}&lang={language}")
 
+    @for_anybody
     async def asked(self, request: Request) -> Response:
         webhook = request.query_params.get("by") == "webhook"
         return self._look.page(request, "notify/asked.html", webhook=webhook)
@@ -196,6 +200,7 @@ class _FollowLinks:
         self._at = parts
         self._look = parts.look
 
+    @for_anybody
     async def show(self, request: Request) -> Response:
         request_id = read_confirm_token(self._at.tokens, request.path_params["token"])
         found = None
@@ -207,6 +212,7 @@ class _FollowLinks:
             return self._look.page(request, "notify/stale_link.html", status=404)
         return self._look.page(request, "notify/confirm.html", asked=found, titles=titles)
 
+    @for_anybody
     async def confirm(self, request: Request) -> Response:
         request_id = read_confirm_token(self._at.tokens, request.path_params["token"])
         found = None
@@ -225,9 +231,11 @@ class _FollowLinks:
             secret=self._at.tokens.name(*secret_purpose(found.number)) if found.channel == "webhook" else None,
         )
 
+    @for_anybody
     async def show_stop(self, request: Request) -> Response:
         return await self._stop_page(request, stop=False)
 
+    @for_anybody
     async def stop(self, request: Request) -> Response:
         return await self._stop_page(request, stop=True)
 

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from foundation.access import for_anybody
 from foundation.database import Database, Tx
 from foundation.tokens import Tokens
 from notify.checking import what_we_said
@@ -76,11 +77,13 @@ class _LeavePage:
         self._tokens = tokens
         self._look = look
 
+    @for_anybody
     async def show(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
             reader = await self._reader(tx, request)
         return self._page(request, reader)
 
+    @for_anybody
     async def act(self, request: Request) -> Response:
         """Do what a button or a mail program asks for. Always answers with the page, also the second time."""
         raw = await _body(request)
@@ -121,6 +124,7 @@ class _LeavePage:
 
 
 def _check_page(database: Database, tokens: Tokens, look: MessageLook) -> Callable[..., Any]:
+    @for_anybody
     async def check(request: Request) -> Response:
         """The form, and below the code somebody typed what we know of it: nothing about any person."""
         typed = request.query_params.get("code", "").strip()[:_LONGEST_CODE]

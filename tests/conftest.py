@@ -19,7 +19,7 @@ from foundation.tokens import Tokens
 # tests that interrupt one would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-_SERVER = Path(__file__).resolve().parent.parent / "var/tests"
+SERVER = Path(__file__).resolve().parent.parent / "var/tests"
 _serial = itertools.count()
 
 
@@ -29,7 +29,7 @@ def postgres_url() -> Iterator[str]:
 
     Durability is off here only: databases live for one test. The tests that pull the plug start servers of their own.
     """
-    with embedded_postgres(_SERVER, settings={"fsync": "off", "synchronous_commit": "off"}) as url:
+    with embedded_postgres(SERVER, settings={"fsync": "off", "synchronous_commit": "off"}) as url:
         yield url
 
 

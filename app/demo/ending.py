@@ -106,7 +106,9 @@ def print_ending(console: Console, summary: Summary, evidence: Evidence, seconds
     console.print(table)
 
 
-def print_addresses(console: Console, place: Place, incident_id: str, track_url: str, hurry: str) -> None:
+def print_addresses(
+    console: Console, place: Place, incident_id: str, track_url: str, *, desk_url: str, hurry: str
+) -> None:
     """Where to look now, each on a line of its own that can be copied. `hurry`: a last line."""
     addresses = {
         "Status page": f"{place.url}/",
@@ -114,6 +116,7 @@ def print_addresses(console: Console, place: Place, incident_id: str, track_url:
         "As data": f"{place.url}/api/v2/summary.json",
         "Claim form": f"{place.url}/claim?incident={incident_id}",
         "A customer's case": track_url or "nobody wrote",
+        "Desk (opens once)": desk_url,
         "Metrics": f"http://127.0.0.1:{place.operations_port}/metrics",
         "Mails they got": f"{place.mail.resolve()}/*.eml",
         "Logs": f"{(place.folder / 'logs').resolve()}",

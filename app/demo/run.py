@@ -34,6 +34,7 @@ from app.demo.telling import PageIsSilent, Prepared, Teller, Told
 from app.demo.verdict import judge
 from app.imports import import_customers_file
 from app.postgres import PostgresUnavailable
+from app.staff.accounts import first_admin_link
 from foundation.database import Database
 from foundation.errors import Refusal
 
@@ -68,7 +69,7 @@ def run_demo(*, customers: int, speed: float, contacts_per_affected: float, exit
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with taken_place(os.environ) as place, fresh_database(place.folder) as url, Screen(console) as screen:
-            return uvloop.run(_Demo(wanted, place, Database(url, pool=4), screen, console).run(url))
+            return uvloop.run(_Demo(wanted, place, Database(url, pool=4), screen, console).run())
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Stopped.")
         return 130
@@ -93,10 +94,10 @@ class _Demo:
         self._gauges = Gauges(database, place.mail)
         self._started = time.monotonic()
 
-    async def run(self, url: str) -> int:
+    async def run(self) -> int:
         try:
             self._screen.say(f"A fresh database, for {self._wanted.customers:,} passengers of a real storm.")
-            async with running(self._place, url) as processes:
+            async with running(self._place) as processes:
                 return await self._with(processes)
         finally:
             await self._database.close()
@@ -111,12 +112,19 @@ class _Demo:
         for sentence in broken:
             self._console.print(f"BROKEN PROMISE: {sentence}", style="bold red", markup=False)
         hurry = "" if self._wanted.exit_when_done else "All of it stays up until you press Ctrl-C."
-        print_addresses(self._console, self._place, teller.incident_id, _busiest(posting), hurry)
+        desk = await self._desk_address()
+        print_addresses(self._console, self._place, teller.incident_id, _busiest(posting), desk_url=desk, hurry=hurry)
         if self._wanted.exit_when_done:
             print(msgspec.json.encode(summary).decode(), flush=True)
         else:
             await processes.unless_one_ends(asyncio.Event().wait())
         return 1 if broken else 0
+
+    async def _desk_address(self) -> str:
+        """The one-time link by which whoever watches the demo becomes its administrator."""
+        async with self._database.transaction() as tx:
+            token = await first_admin_link(tx, now=datetime.now(UTC))
+        return f"{self._place.url}/desk/welcome/{token}"
 
     async def _fill_directory(self) -> tuple[list[Passenger], int]:
         """Make the passengers, and load them through the real import."""

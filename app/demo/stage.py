@@ -22,7 +22,7 @@ from app.demo.http_client import Connection
 from app.demo.processes import Processes, reserve_port
 from app.demo.story import PAGE_NAME
 from app.migrations import migrate, with_database
-from app.postgres import embedded_postgres
+from app.postgres import application_url, embedded_postgres
 from foundation.database import Database
 from incidents import Component, Party, define_components, define_parties
 
@@ -111,7 +111,7 @@ def fresh_database(folder: Path) -> Iterator[str]:
 
 
 @asynccontextmanager
-async def running(place: Place, database_url: str) -> AsyncIterator[Processes]:
+async def running(place: Place) -> AsyncIterator[Processes]:
     """The mailbox, one web process and the workers, all answering; gone when the block ends."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STORMDESK_")}
     environment |= {name: os.environ[name] for name in _TUNABLE if name in os.environ}
@@ -119,7 +119,9 @@ async def running(place: Place, database_url: str) -> AsyncIterator[Processes]:
         mailbox = await processes.start("mailbox", "app.demo.mailbox", str(place.mail))
         assert mailbox.stdout is not None
         port = int(await mailbox.stdout.readline() or 0)
-        processes.add_to_environment(_settings(place, database_url, port))
+        # What serves and sends is a role that owns nothing; see docs/decisions/0018-audit.md.
+        lesser = with_database(await asyncio.to_thread(application_url, place.folder), _DATABASE)
+        processes.add_to_environment(_settings(place, lesser, port))
         place.release()
         operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{place.operations_port}"}
         await processes.start("web", "app.cli", "serve", environment=operations)

@@ -3,6 +3,7 @@
 `data_dir/postgres/` holds:
 
     password                 of the superuser, as a pgpass line, 0600
+    app-password             of the role that serves and works, which owns nothing, 0600
     users.lock  start.lock   held shared while using the server; held alone while starting or stopping it
     server.log               what the server says
     settings.conf            what we ask of it, rewritten at each start
@@ -29,6 +30,7 @@ from app.postgres.errors import PostgresUnavailable, last_lines
 from app.postgres.files import sync, write
 
 SUPERUSER = DATABASE = "stormdesk"
+APPLICATION = "stormdesk_app"  # what it may do is granted by the migrations
 PORT = 5432  # only names the socket; stated everywhere, so that a PGPORT in the environment changes nothing
 
 
@@ -64,7 +66,18 @@ class Cluster:
 
     @property
     def url(self) -> str:
-        return f"postgresql://{SUPERUSER}:{self.password}@/{DATABASE}?host={quote(str(self.socket))}&port={PORT}"
+        return self._url(SUPERUSER, self.password)
+
+    @property
+    def application_password_file(self) -> Path:
+        return self.folder / "app-password"
+
+    @property
+    def application_url(self) -> str:
+        return self._url(APPLICATION, self.application_password_file.read_text().strip())
+
+    def _url(self, role: str, password: str) -> str:
+        return f"postgresql://{role}:{password}@/{DATABASE}?host={quote(str(self.socket))}&port={PORT}"
 
     def run(self, program: str, *arguments: str, log: IO[str] | None = None) -> Finished:
         """Run a program of the server's, as its account."""
@@ -117,9 +130,13 @@ def check_cluster(cluster: Cluster) -> None:
 
 
 def ensure_database(cluster: Cluster) -> None:
-    """Make our database if the running server lacks it. Raises PostgresUnavailable when it refuses us."""
+    """Make our database and the application's role if the running server lacks them.
+
+    Raises PostgresUnavailable when it refuses us.
+    """
     # At every entrance: whoever started the server may have been killed just before this.
     sql = "SELECT 'CREATE DATABASE stormdesk' WHERE 'stormdesk' NOT IN (SELECT datname FROM pg_database) \\gexec\n"
+    sql += _application_role(cluster)
     options = ("--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1")
     whom = (f"--username={SUPERUSER}", "--dbname=postgres")
     result = cluster.ask("psql", *options, *whom, stdin=sql, environment={"PGPASSFILE": str(cluster.password_file)})
@@ -128,6 +145,19 @@ def ensure_database(cluster: Cluster) -> None:
             f"The embedded PostgreSQL runs but refused us: {last_lines(result.stderr)}\n"
             f"Its log is {cluster.log}. If {cluster.password_file} was changed, put the old one back."
         )
+
+
+def _application_role(cluster: Cluster) -> str:
+    """SQL that lets the application's role in with its password, and says nothing when it may come in already."""
+    if lost := not cluster.application_password_file.exists():
+        write(cluster.application_password_file, secrets.token_urlsafe(32) + "\n")
+    password = cluster.application_password_file.read_text().strip()
+    found = f"SELECT FROM pg_roles WHERE rolname = '{APPLICATION}'"
+    what = f"ROLE {APPLICATION} LOGIN PASSWORD ''{password}''"
+    return (
+        f"SELECT 'CREATE {what}' WHERE NOT EXISTS ({found}) \\gexec\n"
+        f"SELECT 'ALTER {what}' WHERE EXISTS ({found} AND ({'true' if lost else 'NOT rolcanlogin'})) \\gexec\n"
+    )
 
 
 def _initdb(cluster: Cluster, data: Path) -> None:

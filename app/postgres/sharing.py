@@ -38,6 +38,13 @@ def embedded_postgres(data_dir: Path, *, settings: Mapping[str, str] | None = No
                     server.stop(cluster, "fast")
 
 
+def application_url(data_dir: Path) -> str:
+    """The URL for the role that serves and works; the server of `data_dir` must be in use by us."""
+    folder = own_folder(data_dir)
+    with _alone(folder):
+        return find_or_place(folder).application_url
+
+
 def start_server(data_dir: Path, *, settings: Mapping[str, str] | None = None) -> None:
     """Start the server whoever uses it, for tests that stopped it underneath. Raises PostgresUnavailable."""
     folder = own_folder(data_dir)
@@ -72,7 +79,7 @@ def remove_cluster(data_dir: Path) -> None:
         if cluster.home != folder:
             shutil.rmtree(cluster.home)
         # The lock files stay: somebody may be waiting for one, and would then hold a lock that nobody else can see.
-        for name in ("home", "socket", "password", "settings.conf", "server.log", "server.log.1"):
+        for name in ("home", "socket", "password", "app-password", "settings.conf", "server.log", "server.log.1"):
             (folder / name).unlink(missing_ok=True)
 
 

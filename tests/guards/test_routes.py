@@ -1,20 +1,24 @@
-"""Every route says who may enter: it is on the list of public ones, or it turns strangers away."""
+"""Every route says who may enter, and every role × route pair is as the table of rights says."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
-from starlette.applications import Starlette
-from starlette.routing import Route
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 
-from app.asgi import create_app
-from app.settings import read_settings
+from app.asgi import create_app, create_desk_app
+from app.auth import create_token
+from app.entrance import Undeclared, shut
+from app.rights import RIGHTS, ROLES, TABLE, Role
+from app.settings import Bind, read_settings
 from app.wiring import Parts, make_parts
+from foundation.access import entry_of, needs
+from tests.support.web import ANY_METHOD, entrances, inner, parts_for
 
-# Open to anybody, on purpose. A new line here is a decision; a route that is neither here nor for staff is a hole.
+# Open to anybody, on purpose. A new line here is a decision; a route that is neither here nor needs a right is a hole.
 PUBLIC = {
     "GET /claim",
     "POST /claim",
@@ -27,6 +31,10 @@ PUBLIC = {
     "GET /check",
     "POST /api/v1/contacts",
     "GET /api/v1/contacts/{receipt}",
+    "GET /desk/sign-in",
+    "POST /desk/sign-in",
+    "GET /desk/welcome/{token}",
+    "POST /desk/welcome/{token}",
     "GET /follow",
     "POST /follow",
     "GET /follow/asked",
@@ -37,7 +45,6 @@ PUBLIC = {
 }
 # They answer the machine itself and staff; to everybody else they do not exist.
 MACHINES = {"GET /healthz", "GET /readyz", "GET /metrics"}
-ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 @pytest.fixture
@@ -46,19 +53,17 @@ def parts(tmp_path: Path) -> Parts:
     return make_parts(read_settings(environment), "postgresql://nobody@127.0.0.1:1/none")
 
 
-def inner(application: Any) -> Starlette:
-    """The Starlette application behind whatever stands in front of it."""
-    while not isinstance(application, Starlette):
-        application = application._app
-    return application
+def right_of(route: Route) -> str | None:
+    entry = entry_of(route.endpoint)
+    assert entry is not None, route.path
+    return entry.right
 
 
-def entrances(application: Starlette) -> Iterator[tuple[str, Route]]:
-    """`METHOD /path` of every route. One whose handler chooses the method itself has an entrance for each."""
-    for route in application.routes:
-        assert isinstance(route, Route), f"{route!r} hides its routes from this guard"
-        for method in sorted((route.methods or set(ANY_METHOD)) - {"HEAD"}):
-            yield f"{method} {route.path}", route
+async def ask(web: httpx2.AsyncClient, entrance: str, **headers: str) -> int:
+    """The status of a request to `entrance`, whatever its ids are."""
+    method, path = entrance.split(" ", 1)
+    answer = await web.request(method, re.sub(r"\{[^}]*\}", "x", path), json={}, headers=headers)
+    return answer.status_code
 
 
 async def test_only_the_public_routes_let_strangers_in(parts: Parts) -> None:
@@ -69,18 +74,79 @@ async def test_only_the_public_routes_let_strangers_in(parts: Parts) -> None:
         for entrance, _ in entrances(application):
             if entrance in PUBLIC:
                 continue
-            method, path = entrance.split(" ", 1)
-            answer = await stranger.request(method, re.sub(r"\{[^}]*\}", "x", path), json={})
-            expected = 404 if entrance in MACHINES else 401
-            assert answer.status_code in (expected, 405), f"{entrance} answers a stranger with {answer.status_code}"
+            status = await ask(stranger, entrance)
+            at_desk = {303} if entrance.startswith("GET /desk") else {401}
+            expected = {404} if entrance in MACHINES else at_desk
+            assert status in expected | {405}, f"{entrance} answers a stranger with {status}"
 
 
 def test_the_list_of_public_routes_is_true(parts: Parts) -> None:
-    known = {entrance for entrance, _ in entrances(inner(create_app(parts)))}
-    assert known >= PUBLIC | MACHINES
+    open_to_all = {entrance for entrance, route in entrances(inner(create_app(parts))) if right_of(route) is None}
+    # One handler of ours looks at the method itself, and refuses every other.
+    other = {f"{method} /api/v1/contacts" for method in ANY_METHOD} - {"POST /api/v1/contacts"}
+    assert open_to_all - other == PUBLIC | MACHINES
 
 
 def test_no_two_routes_claim_the_same_entrance(parts: Parts) -> None:
     """The second would never be reached, and nobody would notice."""
     every = [entrance for entrance, _ in entrances(inner(create_app(parts)))]
     assert sorted(every) == sorted(set(every))
+
+
+@pytest.fixture
+async def staff(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[Parts, Callable[..., httpx2.AsyncClient]]]:
+    parts = parts_for(database_url, tmp_path)
+    application = inner(create_app(parts))
+
+    def client() -> httpx2.AsyncClient:
+        transport = httpx2.ASGITransport(app=application, client=("203.0.113.9", 4711), raise_app_exceptions=False)
+        return httpx2.AsyncClient(transport=transport, base_url="https://status.example.com")
+
+    yield parts, client
+    await parts.database.close()
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_role_enters_what_the_table_gives_it_and_nothing_else(
+    staff: tuple[Parts, Callable[..., httpx2.AsyncClient]], role: Role
+) -> None:
+    parts, client = staff
+    async with parts.database.transaction() as tx:
+        token = await create_token(tx, role, roles=[role], now=parts.clock())
+    async with client() as web:
+        for entrance, route in entrances(inner(create_app(parts))):
+            right = right_of(route)
+            if right is None:
+                continue
+            status = await ask(web, entrance, Authorization=f"Bearer {token}")
+            # Past the door what was asked is not there, or not well said; the door itself answers 401 and 403.
+            assert (status not in (401, 403)) is (right in TABLE[role]), f"{role} gets {status} at {entrance}"
+
+
+def test_every_right_is_somebodys_and_every_route_names_one_we_know(parts: Parts) -> None:
+    named = {right for _, route in entrances(inner(create_app(parts))) if (right := right_of(route)) is not None}
+    assert named <= set(RIGHTS)
+    assert set().union(*TABLE.values()) == set(RIGHTS)
+
+
+def test_a_route_that_says_nothing_keeps_the_application_from_starting(parts: Parts) -> None:
+    def forgotten(_: object) -> PlainTextResponse:
+        return PlainTextResponse("")
+
+    @needs("everything")
+    def unknown(_: object) -> PlainTextResponse:
+        return PlainTextResponse("")
+
+    for route in (Route("/new", forgotten), Route("/new", unknown), Mount("/hidden", routes=[])):
+        with pytest.raises(Undeclared):
+            shut([route], parts)
+
+
+def test_a_desk_with_an_address_of_its_own_is_found_nowhere_else(database_url: str, tmp_path: Path) -> None:
+    parts = parts_for(database_url, tmp_path, desk_bind=Bind("127.0.0.1", 8443))
+    public = {entrance for entrance, _ in entrances(inner(create_app(parts)))}
+    desk = {entrance for entrance, _ in entrances(inner(create_desk_app(parts)))}
+    assert not public & desk
+    assert {route for route in public if "/desk" in route} == set()
+    assert {"GET /desk/sign-in", "POST /api/v1/incidents", "GET /api/v1/cases"} <= desk
+    assert {"POST /claim", "POST /api/v1/contacts", "GET /metrics"} <= public

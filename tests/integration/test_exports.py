@@ -7,30 +7,28 @@ import json
 import re
 import tracemalloc
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import text
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.authentication import AuthenticationMiddleware
 
-from app.auth import BearerTokens, create_token
-from app.problems import http_error, refusal
+from app.asgi import create_app
+from app.auth import create_token
 from claims import Intake
-from foundation.clock import system_clock
 from foundation.database import Database
-from foundation.errors import Invalid, NotFound, Refusal
+from foundation.errors import Invalid, NotFound
 from incidents import Component, define_components, draft_update
 from metrics import EXPORTS, export
-from metrics.pages import routes
 from tests.support.claimants import an_incident, resolve, send
 from tests.support.customer_files import a_file, a_line, load
 from tests.support.incidents import NOW, WRITER, a_draft, declared, say
 from tests.support.outbox import a_dispatch
+from tests.support.web import inner, parts_for
 
 WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -177,12 +175,8 @@ async def many_deliveries(database: Database, count: int) -> None:
 
 
 @pytest.fixture
-def application(database: Database) -> Starlette:
-    return Starlette(
-        routes=routes(database=database),
-        middleware=[Middleware(AuthenticationMiddleware, backend=BearerTokens(database, system_clock))],
-        exception_handlers={Refusal: refusal, HTTPException: http_error},
-    )
+def application(database: Database, database_url: str, tmp_path: Path) -> Starlette:
+    return inner(create_app(replace(parts_for(database_url, tmp_path), database=database)))
 
 
 @pytest.fixture

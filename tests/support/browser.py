@@ -39,14 +39,23 @@ async def chromium() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def window(
-    browser: Browser, screen: Screen, scheme: Scheme = "light", *, scripts: bool = False, language: str = "en-GB"
+    browser: Browser,
+    screen: Screen,
+    scheme: Scheme = "light",
+    *,
+    scripts: bool = False,
+    guarded: bool = False,
+    language: str = "en-GB",
 ) -> AsyncIterator[Page]:
-    """A fresh window; without `scripts` no JavaScript runs, as for a reader who turned it off."""
+    """A fresh window; without `scripts` no JavaScript runs, as for a reader who turned it off.
+
+    `guarded`: scripts may run, and the page's own policy (CSP) decides which.
+    """
     width, height = SCREENS[screen]
     context: BrowserContext = await browser.new_context(
         viewport={"width": width, "height": height},
         color_scheme=scheme,
-        java_script_enabled=scripts,
+        java_script_enabled=scripts or guarded,
         locale=language,
         bypass_csp=scripts,  # only so that the checker below may run
     )

@@ -13,9 +13,9 @@ from tests.support.ports import free_port, until_open
 
 
 @asynccontextmanager
-async def site(parts: Parts) -> AsyncIterator[str]:
+async def site(parts: Parts, *, port: int = 0) -> AsyncIterator[str]:
     """Its address, while the block runs. What is being answered at the end is finished first."""
-    port = free_port()
+    port = port or free_port()
     server = Server(
         create_app(parts),
         address="127.0.0.1",

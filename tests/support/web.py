@@ -1,16 +1,22 @@
 """The web application in this process, spoken to over ASGI, on a fresh database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx2
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from app.asgi import create_app
 from app.auth import create_token
+from app.rights import FOR_SYSTEMS
 from app.settings import read_settings
 from app.wiring import Parts, make_parts
+
+ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
 def parts_for(database_url: str, folder: Path, **changes: object) -> Parts:
@@ -25,10 +31,25 @@ def parts_for(database_url: str, folder: Path, **changes: object) -> Parts:
     return make_parts(replace(settings, **changes), database_url)  # type: ignore[arg-type]  # names of fields
 
 
-async def staff_token(parts: Parts, name: str = "ops") -> str:
+async def staff_token(parts: Parts, name: str = "ops", *, roles: Sequence[str] = FOR_SYSTEMS) -> str:
     """A valid API token."""
     async with parts.database.transaction() as tx:
-        return await create_token(tx, name, now=parts.clock())
+        return await create_token(tx, name, now=parts.clock(), roles=roles)
+
+
+def inner(application: Any) -> Starlette:
+    """The Starlette application behind whatever stands in front of it."""
+    while not isinstance(application, Starlette):
+        application = application._app
+    return application
+
+
+def entrances(application: Starlette) -> Iterator[tuple[str, Route]]:
+    """`METHOD /path` of every route. One whose handler chooses the method itself has an entrance for each."""
+    for route in application.routes:
+        assert isinstance(route, Route), f"{route!r} hides its routes from this guard"
+        for method in sorted((route.methods or set(ANY_METHOD)) - {"HEAD"}):
+            yield f"{method} {route.path}", route
 
 
 @asynccontextmanager

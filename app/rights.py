@@ -1,0 +1,51 @@
+"""Which role may do what: the one table. Routes name the right they need (`foundation.access`); nothing else decides.
+
+A right is `things.verb`. A person or token may have several roles and may do whatever any of them may.
+"""
+
+from collections.abc import Iterable
+from typing import Literal, get_args
+
+Role = Literal["operator", "approver", "commander", "agent", "analyst", "admin"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+# What each right lets its holder do, for people who hand out roles.
+RIGHTS = {
+    "account.own": "see and change one's own account",
+    "incidents.read": "read incidents, updates and their reach",
+    "incidents.declare": "declare an incident and change what is known of it",
+    "updates.write": "draft an update",
+    "updates.approve": "approve an update",
+    "updates.publish": "publish an approved update",
+    "deliveries.read": "see how an update arrives",
+    "customers.read": "see what a customer was told",
+    "cases.read": "read cases and what people wrote",
+    "cases.work": "decide, reply, join and split cases",
+    "exports.read": "export what happened, people included",
+    "machines.read": "read how the processes run",
+    "users.manage": "add people, give them roles, end their sessions",
+    "audit.read": "read who did what",
+}
+
+_EVERYBODY = {"account.own", "incidents.read", "machines.read"}
+_OPERATOR = _EVERYBODY | {"incidents.declare", "updates.write", "updates.publish", "deliveries.read"}
+TABLE: dict[Role, frozenset[str]] = {
+    # Declares, writes and publishes; nothing goes out that nobody else may approve.
+    "operator": frozenset(_OPERATOR),
+    "approver": frozenset(_EVERYBODY | {"updates.approve", "deliveries.read"}),
+    # Runs the incident: may do alone what the two above do together, and look at a single customer.
+    "commander": frozenset(_OPERATOR | {"updates.approve", "customers.read", "cases.read"}),
+    "agent": frozenset(_EVERYBODY | {"customers.read", "cases.read", "cases.work"}),
+    "analyst": frozenset(_EVERYBODY | {"deliveries.read", "exports.read"}),
+    # Looks after people and rights. Sees no customer: whoever gives themselves a role for that is in the audit log.
+    "admin": frozenset(_EVERYBODY | {"users.manage", "audit.read"}),
+}
+# Whoever uses one of these looks at people: every look is recorded (`app.entrance`).
+PERSONAL = frozenset({"deliveries.read", "customers.read", "cases.read", "exports.read", "audit.read", "users.manage"})
+# What a token is for when nobody says: everything but managing people.
+FOR_SYSTEMS: tuple[Role, ...] = tuple(role for role in ROLES if role != "admin")
+
+
+def rights_of(roles: Iterable[str]) -> frozenset[str]:
+    """Everything somebody with `roles` may do. A role we do not know gives nothing."""
+    return frozenset().union(*(TABLE[role] for role in ROLES if role in set(roles)))
