@@ -17,7 +17,7 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, operations
+from app import audit_pages, operations, proof_pages
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
@@ -83,6 +83,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *_staff_routes(desk),
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
+        *proof_pages.routes(desk),
     ]
     if parts.settings.ops_bind is None:
         exposition = metrics.pages.exposition_page(parts.database)

@@ -18,10 +18,11 @@ from incidents.components import (
 )
 from incidents.lifecycle import LANGUAGES, Declaration, Draft, UpdateText
 from incidents.messages import Composer
-from incidents.publishing import Telling, approve, declare, draft_update, publish
+from incidents.publishing import Telling, approve, declare, dispatch_key, draft_update, publish
 from incidents.records import (
     Incident,
     find_incidents,
+    find_update,
     open_incidents,
     public_incidents,
     resolved_incidents,
@@ -50,8 +51,10 @@ __all__ = [
     "declare",
     "define_components",
     "define_parties",
+    "dispatch_key",
     "draft_update",
     "find_incidents",
+    "find_update",
     "load_components",
     "open_incidents",
     "public_incidents",

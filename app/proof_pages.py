@@ -1,0 +1,64 @@
+"""Proof in the console: what one customer was told, and how an update arrives. It shows; steering is the API's."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+import notify
+from app.desk import Desk
+from foundation.access import needs
+from foundation.errors import NotFound
+from incidents import dispatch_key, find_update
+
+Handler = Callable[[Request], Awaitable[Response]]
+_LONGEST = 200
+
+
+def routes(desk: Desk) -> list[BaseRoute]:
+    """The pages of proof."""
+    return [
+        Route("/desk/customers", _search(desk), methods=["GET"]),
+        Route("/desk/customers/{number}", _customer(desk), methods=["GET"]),
+        Route("/desk/updates/{id}", _update(desk), methods=["GET"]),
+    ]
+
+
+def _search(desk: Desk) -> Handler:
+    @needs("customers.read")
+    async def search(request: Request) -> Response:
+        return await _shown(desk, request, request.query_params.get("number", "").strip()[:_LONGEST])
+
+    return search
+
+
+def _customer(desk: Desk) -> Handler:
+    @needs("customers.read")
+    async def customer(request: Request) -> Response:
+        return await _shown(desk, request, request.path_params["number"][:_LONGEST])
+
+    return customer
+
+
+async def _shown(desk: Desk, request: Request, number: str) -> Response:
+    told: list[notify.Told] = []
+    known = True
+    if number:
+        try:
+            async with desk.parts.database.snapshot() as tx:
+                told = await notify.customer_history(tx, number)
+        except NotFound:
+            known = False
+    return desk.page(request, "app/customer.html", number=number, told=told, known=known)
+
+
+def _update(desk: Desk) -> Handler:
+    @needs("deliveries.read")
+    async def update(request: Request) -> Response:
+        async with desk.parts.database.snapshot() as tx:
+            said = await find_update(tx, request.path_params["id"])
+            progress = await notify.delivery_progress(tx, dispatch_key(said.id))
+        return desk.page(request, "app/progress.html", said=said, progress=progress)
+
+    return update
