@@ -75,8 +75,8 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
     """Every route there is, each open only to those it is for."""
     desk = Desk(parts, Cookies(parts.settings.desk_url))
     routes: list[BaseRoute] = [
+        *_claims_routes(parts, intake),  # first: routes are tried in order, and contacts come by the thousand a second
         *_incidents_routes(parts),
-        *_claims_routes(parts, intake),
         *_message_routes(parts),
         *_follow_routes(parts),
         *metrics.pages.routes(database=parts.database),

@@ -1,13 +1,14 @@
 """Where a request really comes from: the connection's other end, unless that is a proxy we were told to trust."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.settings import Network
 
-_FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip")
+_FORWARDED = frozenset((b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip"))
 _TOLD = "stormdesk.client_told"  # in the scope: a trusted proxy said who asks
 
 
@@ -60,7 +61,7 @@ def is_this_machine(scope: Scope) -> bool:
     client = scope.get("client")
     if client is None or any(name in _FORWARDED for name, _ in scope["headers"]):
         return False
-    return _is_address(client[0]) and ip_address(client[0]).is_loopback
+    return _is_loopback(client[0])
 
 
 def is_unknown_proxy(scope: Scope) -> bool:
@@ -72,6 +73,7 @@ def is_unknown_proxy(scope: Scope) -> bool:
     return _is_address(client[0]) and not ip_address(client[0]).is_global
 
 
+@lru_cache(4096)
 def network_of(address: str) -> str:
     """What stands for one subscriber: an IPv4 address, or the /64 of an IPv6 one."""
     if not _is_address(address):
@@ -81,6 +83,11 @@ def network_of(address: str) -> str:
         mapped = read.ipv4_mapped
         return str(mapped) if mapped else str(ip_network((read, 64), strict=False))
     return str(read)
+
+
+@lru_cache(4096)
+def _is_loopback(address: str) -> bool:
+    return _is_address(address) and ip_address(address).is_loopback
 
 
 def _is_address(text: str) -> bool:

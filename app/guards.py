@@ -1,8 +1,5 @@
 """Headers that every answer of the application carries, whoever made it, unless it says otherwise itself."""
 
-from collections.abc import Mapping
-
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.answers import GUARDS, HSTS
@@ -21,14 +18,16 @@ class Guards:
 
     def __init__(self, app: ASGIApp, *, https: bool) -> None:
         self._app = app
-        self._more: Mapping[str, str] = HSTS if https else {}
+        more = {**_DATA, **(HSTS if https else {})}
+        self._more = [(name.encode(), value.encode()) for name, value in more.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in {**_DATA, **self._more}.items():
-                    headers.setdefault(name, value)
+                given = list(message.get("headers", ()))
+                names = {name for name, _ in given}  # in lower case, as ASGI wants them
+                given += [header for header in self._more if header[0] not in names]
+                message["headers"] = given
             await send(message)
 
         await self._app(scope, receive, guarded)

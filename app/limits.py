@@ -2,7 +2,7 @@
 
 Per client address the limits are wide: behind one address there may be an airport or a phone network. What is tight is
 tied to what is asked about: one receipt cannot be tried again and again. Numbers and reasons:
-docs/decisions/0019-limits.md. Counted in this process's memory (the library `limits`): a storm must not become writes,
+docs/decisions/0021-limits.md. Counted in this process's memory (the library `limits`): a storm must not become writes,
 and two processes at worst let through twice as much.
 """
 
@@ -124,7 +124,7 @@ def _limit(method: str, path: str) -> tuple[str, _Limit]:
 
 def _too_large(scope: Scope) -> tuple[int, str, str] | None:
     headers = scope["headers"]
-    if len(headers) > MOST_HEADERS or any(len(name) + len(value) > LONGEST_HEADER for name, value in headers):
+    if len(headers) > MOST_HEADERS or max([len(name) + len(value) for name, value in headers] or [0]) > LONGEST_HEADER:
         return 431, "too_many_headers", "This request has more header fields, or longer ones, than anybody needs."
     if len(scope["path"]) + len(scope["query_string"]) > LONGEST_TARGET:
         return 414, "too_long", "This address is longer than any of ours."

@@ -119,7 +119,7 @@ async def running(place: Place) -> AsyncIterator[Processes]:
         mailbox = await processes.start("mailbox", "app.demo.mailbox", str(place.mail))
         assert mailbox.stdout is not None
         port = int(await mailbox.stdout.readline() or 0)
-        # What serves and sends is a role that owns nothing; see docs/decisions/0018-audit.md.
+        # What serves and sends is a role that owns nothing; see docs/decisions/0020-audit.md.
         lesser = with_database(await asyncio.to_thread(application_url, place.folder), _DATABASE)
         processes.add_to_environment(_settings(place, lesser, port))
         place.release()

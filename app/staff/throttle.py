@@ -1,6 +1,6 @@
 """Slows down whoever guesses passwords, without letting anybody lock somebody else out.
 
-The rule (docs/decisions/0017-sign-in.md). Failures are counted under up to three keys, each for an hour after the last:
+The rule (docs/decisions/0019-sign-in.md). Failures are counted under up to three keys, each for an hour after the last:
 
     known device   (account, device)    a browser that signed in to this account before carries a signed cookie
     stranger       (account, network)   any other browser; network: an IPv4 address, or an IPv6 /64
