@@ -50,7 +50,7 @@ async def _shown(desk: Desk, request: Request, number: str) -> Response:
                 told = await notify.customer_history(tx, number)
         except NotFound:
             known = False
-    return desk.page(request, "app/customer.html", number=number, told=told, known=known)
+    return desk.page(request, "app/customer.html", 200 if known else 404, number=number, told=told, known=known)
 
 
 def _update(desk: Desk) -> Handler:
