@@ -15,7 +15,7 @@ class Case:
     """A row of `cases`, as far as this matters. `merged_into` always names a live case: redirects have one step."""
 
     id: int
-    founder_id: int
+    founder_id: int | None  # None: opened in advance, for its customer
     customer_id: int | None
     merged_into: int | None
 
@@ -111,11 +111,12 @@ def _moves(owned: Mapping[Person, Sequence[Case]], homes: Mapping[Person, int]) 
 
 
 def _owner(case: Case, persons: Mapping[int, Person], by_id: Mapping[int, Case]) -> Person:
-    if case.founder_id in persons:
+    if case.founder_id is not None and case.founder_id in persons:
         return persons[case.founder_id]
     live = case if case.merged_into is None else by_id[case.merged_into]
     if live.customer_id is not None:
         return Person("customer", live.customer_id)
+    assert live.founder_id is not None  # a case has a founder, a customer, or both
     return persons.get(live.founder_id, Person("contact", live.founder_id))
 
 

@@ -1,17 +1,23 @@
 """The tables claims owns, for building statements. The CHECKs that guard them stand in the migrations."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     Column,
     Computed,
     DateTime,
     ForeignKey,
     Identity,
     Index,
+    Integer,
     LargeBinary,
+    SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -34,12 +40,18 @@ cases = Table(
     _id(),
     Column("number", Text, Computed("'C-' || (100000 + id)", persisted=True), nullable=False, unique=True),
     Column("incident_id", ForeignKey("incidents.id"), nullable=False),
-    Column("founder_id", ForeignKey("contacts.id", use_alter=True), nullable=False, index=True),
+    Column("founder_id", ForeignKey("contacts.id", use_alter=True), index=True),
     Column("customer_id", ForeignKey("customers.id")),
     Column("state", Text, nullable=False, server_default="open"),
     Column("merged_into", ForeignKey("cases.id")),
     _moment("opened_at", now=True),
     _moment("closed_at"),
+    Column("agent", Text),
+    _moment("assigned_at"),
+    Column("version", Integer, nullable=False, server_default="0"),
+    Column("reopened", Integer, nullable=False, server_default="0"),
+    _moment("reopened_at"),
+    Index("cases_agent_index", "agent", postgresql_where=text("agent IS NOT NULL")),
     Index(
         "cases_one_live_index", "incident_id", "customer_id", unique=True, postgresql_where=text("merged_into IS NULL")
     ),
@@ -66,6 +78,11 @@ contacts = Table(
     _moment("received_at", now=True),
     _moment("not_before"),
     _moment("resolved_at"),
+    Column("answer_by", DateTime(timezone=True), server_default=text("now() + interval '24 hours'")),
+    _moment("answered_at"),
+    Column("continues_id", ForeignKey("contacts.id")),
+    Index("contacts_unanswered_index", "answer_by", postgresql_where=text("answered_at IS NULL")),
+    Index("contacts_continues_id_index", "continues_id", postgresql_where=text("continues_id IS NOT NULL")),
     Index("contacts_received_index", text("not_before NULLS FIRST"), "id", postgresql_where=text("state = 'received'")),
 )
 
@@ -89,4 +106,158 @@ case_journal = Table(
     Column("actor", Text, nullable=False),
     Column("event", Text, nullable=False),
     Column("detail", JSONB, nullable=False, server_default="{}"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    _id(),
+    Column("contact_id", ForeignKey("contacts.id")),
+    Column("case_id", ForeignKey("cases.id")),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    _moment("made_at", now=True),
+    Column("decide_by", DateTime(timezone=True), nullable=False),
+    _moment("ended_at"),
+    UniqueConstraint("contact_id", "kind", name="claims_contact_id_kind_key"),
+    UniqueConstraint("case_id", "kind", name="claims_case_id_kind_key"),
+    Index("claims_open_index", "decide_by", postgresql_where=text("state = 'open'")),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _id(),
+    Column("claim_id", ForeignKey("claims.id"), nullable=False, index=True),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("words", Text, nullable=False, server_default=""),
+    Column("next_steps", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("appeal_id", ForeignKey("appeals.id", use_alter=True)),
+    Column("decided_by", Text, nullable=False),
+    _moment("decided_at", now=True),
+    Index("decisions_appeal_id_index", "appeal_id", unique=True, postgresql_where=text("appeal_id IS NOT NULL")),
+)
+
+appeals = Table(
+    "appeals",
+    metadata,
+    _id(),
+    Column("decision_id", ForeignKey("decisions.id"), nullable=False, unique=True),
+    Column("words", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    _moment("made_at", now=True),
+    Column("decide_by", DateTime(timezone=True), nullable=False),
+    _moment("ended_at"),
+    Index("appeals_open_index", "decide_by", postgresql_where=text("state = 'open'")),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("shown_name", Text, nullable=False),
+    Column("languages", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("skills", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("on_duty", Boolean, nullable=False, server_default=true()),
+    _moment("seen_at", now=True),
+)
+
+appointments = Table(
+    "appointments",
+    metadata,
+    _id(),
+    Column("contact_id", ForeignKey("contacts.id"), nullable=False, index=True),
+    Column("agent", ForeignKey("agents.name")),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("phone", Text),
+    Column("wish", Text, nullable=False, server_default=""),
+    Column("state", Text, nullable=False, server_default="promised"),
+    _moment("made_at", now=True),
+    _moment("ended_at"),
+    Column("note", Text, nullable=False, server_default=""),
+    Index("appointments_promised_index", "at", postgresql_where=text("state = 'promised'")),
+)
+
+saved_replies = Table(
+    "saved_replies",
+    metadata,
+    _id(),
+    Column("name", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("kind", Text),
+    Column("words", Text, nullable=False),
+    Column("written_by", Text, nullable=False),
+    _moment("written_at", now=True),
+    _moment("archived_at"),
+    UniqueConstraint("name", "language", name="saved_replies_name_language_key"),
+)
+
+mass_replies = Table(
+    "mass_replies",
+    metadata,
+    _id(),
+    Column("key", Text, nullable=False, unique=True),
+    Column("chosen", JSONB, nullable=False),
+    Column("written_by", Text, nullable=False),
+    _moment("written_at", now=True),
+    Column("cases", Integer, nullable=False, server_default="0"),
+    Column("persons", Integer, nullable=False, server_default="0"),
+)
+
+replies = Table(
+    "replies",
+    metadata,
+    _id(),
+    Column("case_id", ForeignKey("cases.id"), nullable=False, index=True),
+    Column("contact_ids", ARRAY(BigInteger), nullable=False, server_default="{}"),
+    Column("kind", Text, nullable=False, server_default="reply"),
+    Column("subject", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    Column("written_by", Text, nullable=False),
+    _moment("written_at", now=True),
+    Column("dispatch", Text),
+    Column("mass_reply_id", ForeignKey("mass_replies.id")),
+    Index("replies_dispatch_index", "dispatch", postgresql_where=text("dispatch IS NOT NULL")),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    _id(),
+    Column("case_id", ForeignKey("cases.id"), nullable=False, index=True),
+    Column("contact_id", ForeignKey("contacts.id")),
+    _moment("asked_at", now=True),
+    _moment("given_at"),
+    Column("score", SmallInteger),
+    Column("words", Text, nullable=False, server_default=""),
+    Column("question_id", ForeignKey("contacts.id")),
+)
+
+presences = Table(
+    "presences",
+    metadata,
+    Column("case_id", ForeignKey("cases.id"), primary_key=True),
+    Column("agent", Text, primary_key=True),
+    Column("shown_name", Text, nullable=False),
+    _moment("seen_at", now=True),
+)
+
+reaches = Table(
+    "reaches",
+    metadata,
+    Column("contact_id", ForeignKey("contacts.id"), primary_key=True),
+    Column("channel", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("language", Text, nullable=False),
+    _moment("said_at", now=True),
+)
+
+link_turns = Table(
+    "link_turns",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("turn", SmallInteger, nullable=False),
+    _moment("turned_at", now=True),
 )
