@@ -92,6 +92,9 @@ update_facts = _view(
     created_at=_MOMENT,
     approved_at=_MOMENT,
     published_at=_MOMENT,
+    audience=_CODE,
+    approvals=_NUMBER,
+    bypassed=_CODE,
 )
 
 FACTS = (delivery_facts, contact_facts, case_facts, incident_facts, update_facts)
