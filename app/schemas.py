@@ -99,5 +99,9 @@ def _complete(schema: Json, found: Any) -> None:
                 is_time = any(isinstance(kind, inspect.DateTimeType) for kind in field.type.types)
                 if is_time and one.get("type") == "string":
                     one["format"] = "date-time"
-    always = [one.encode_name for one in found.fields if one.required or not (omits or one.default is msgspec.UNSET)]
-    schema["required"] = always
+    schema["required"] = [one.encode_name for one in found.fields if one.required or (_has_default(one) and not omits)]
+
+
+def _has_default(field: inspect.Field) -> bool:
+    # One whose default is UNSET has none here: it is left out of the answer.
+    return field.default is not msgspec.NODEFAULT or field.default_factory is not msgspec.NODEFAULT
