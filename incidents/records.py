@@ -2,20 +2,31 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Select, Text, any_, bindparam, select
+import msgspec
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, Text, and_, any_, bindparam, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from foundation.database import Tx
 from foundation.errors import NotFound
-from incidents.lifecycle import Certainty, ComponentStatus, Impact, Phase, UpdateText
-from incidents.tables import incident_scope, incidents, updates
+from incidents.lifecycle import Audience, Certainty, ComponentStatus, Impact, Kind, Phase, State
+from incidents.tables import incident_scope, incidents, update_approvals, updates
+from incidents.wording import UpdateText
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A disruption. `title` is per language; `components` and `groups` are what it was declared to concern."""
+    """A disruption, or planned work (`kind`). `components` and `groups` are what it was declared to concern.
+
+    `title`: per language. `state`: a draft (of an alert) is nobody's business but staff's. `exercise`: a drill.
+    `severity`: 1 (all hands) to 4, or not said; `impact_set`: the impact as set by hand, None where it is computed.
+    `notice_limit`: within what people must hear of it, None for the installation's. `reopening`: the next update may
+    open it again. The last five are of planned work: when it begins and ends, whether it does both by itself, and
+    whether people are told then.
+    """
 
     id: str
     title: Mapping[str, str]
@@ -28,13 +39,47 @@ class Incident:
     created_by: str
     created_at: datetime
     updated_at: datetime
+    needed_from: datetime | None = None
+    needed_until: datetime | None = None
+    kind: Kind = "incident"
+    state: State = "declared"
+    exercise: bool = False
+    severity: int | None = None
+    impact_set: Impact | None = None
+    notice_limit: timedelta | None = None
+    reopening: bool = False
+    scheduled_for: datetime | None = None
+    scheduled_until: datetime | None = None
+    starts_itself: bool = True
+    ends_itself: bool = True
+    tells_by_itself: bool = False
     components: Sequence[str] = ()
     groups: Sequence[str] = ()
+    segments: Sequence[str] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether it is behind us."""
+        return self.resolved_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's word for one exact text and audience. `bypass_reason`: why nobody else was asked, in an emergency."""
+
+    approved_by: str
+    approved_at: datetime
+    digest: str
+    bypass_reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Something said about an incident. `number` exists once it is published, and then nothing in it ever changes."""
+    """Something said about an incident. `number` exists once it is published, and then nothing in it ever changes.
+
+    `written_by` wrote the text as it stands, its `revision`. `corrects` and `corrected_by` are ids of updates: what
+    this one withdraws, and the published one that withdraws it.
+    """
 
     id: str
     incident_id: str
@@ -53,7 +98,20 @@ class Update:
     approved_at: datetime | None
     published_by: str | None
     published_at: datetime | None
+    revision: int
+    written_by: str
+    written_at: datetime
+    cause_stated_by: str | None = None
+    cause_evidence: str = ""
+    audience: Audience = "everyone"
     corrects: str | None = None
+    corrected_by: str | None = None
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def bypassed(self) -> Approval | None:
+        """The approval that stood in for those of others, if there is one."""
+        return next((one for one in self.approvals if one.bypass_reason is not None), None)
 
 
 async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Incident:
@@ -68,29 +126,56 @@ async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Inci
         .where(incident_scope.c.incident_id == incident_id)
         .order_by(incident_scope.c.key)
     )
-    keys: dict[str, list[str]] = {"component": [], "group": []}
+    keys: dict[str, list[str]] = {"component": [], "group": [], "segment": []}
     for kind, key in scope:
         keys[kind].append(key)
-    return Incident(**row._mapping, components=tuple(keys["component"]), groups=tuple(keys["group"]))
+    return Incident(
+        **row._mapping,
+        components=tuple(keys["component"]),
+        groups=tuple(keys["group"]),
+        segments=tuple(keys["segment"]),
+    )
 
 
 async def open_incidents(tx: Tx) -> list[Incident]:
-    """Every incident that is not resolved, the newest first; what each concerns is left out."""
+    """Every incident customers may write about that is not resolved, the newest first; scopes are left out.
+
+    Drills, drafts and planned work are no matter of theirs.
+    """
     rows = await tx.execute(
-        select(incidents).where(incidents.c.phase != "resolved").order_by(incidents.c.started_at.desc(), incidents.c.id)
+        select(incidents)
+        .where(incidents.c.resolved_at.is_(None), is_real())
+        .order_by(incidents.c.started_at.desc(), incidents.c.id)
     )
     return [Incident(**row._mapping) for row in rows]
 
 
 async def resolved_incidents(tx: Tx, *, since: datetime, limit: int) -> list[Incident]:
-    """The newest `limit` incidents resolved after `since`, the newest first; what each concerns is left out."""
+    """The newest `limit` incidents resolved after `since`, the newest first; as in `open_incidents` otherwise."""
     rows = await tx.execute(
         select(incidents)
-        .where(incidents.c.resolved_at > since)
+        .where(incidents.c.resolved_at > since, is_real())
         .order_by(incidents.c.started_at.desc(), incidents.c.id)
         .limit(limit)
     )
     return [Incident(**row._mapping) for row in rows]
+
+
+def is_real() -> ColumnElement[bool]:
+    """Whether a row of incidents is a disruption that customers know or may know of."""
+    c = incidents.c
+    return and_(c.kind == "incident", c.state == "declared", c.exercise.is_(False))
+
+
+async def list_incidents(tx: Tx, *, over: bool | None = None, limit: int = 100) -> list[Incident]:
+    """For staff: everything there is, drafts, drills and planned work too, newest first; scopes are left out.
+
+    `over`: only what is behind us, or only what is not.
+    """
+    query = select(incidents).order_by(incidents.c.created_at.desc(), incidents.c.id).limit(limit)
+    if over is not None:
+        query = query.where(incidents.c.resolved_at.is_not(None) if over else incidents.c.resolved_at.is_(None))
+    return [Incident(**row._mapping) for row in await tx.execute(query)]
 
 
 async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
@@ -100,10 +185,13 @@ async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
 
 
 async def public_incidents(tx: Tx, ids: Collection[str]) -> set[str]:
-    """Those of `ids` that have a published update, so the public knows of them."""
+    """Those of `ids` that have a published update and are no drill, so the public knows of them."""
     asked = any_(bindparam("ids", list(ids), ARRAY(Text)))
     rows = await tx.execute(
-        select(updates.c.incident_id).distinct().where(updates.c.incident_id == asked, updates.c.state == "published")
+        select(updates.c.incident_id)
+        .distinct()
+        .join(incidents, incidents.c.id == updates.c.incident_id)
+        .where(updates.c.incident_id == asked, updates.c.state == "published", incidents.c.exercise.is_(False))
     )
     return {row[0] for row in rows}
 
@@ -136,20 +224,45 @@ async def updates_of(tx: Tx, incident_id: str) -> list[Update]:
 
 
 def stored_texts(texts: Mapping[str, UpdateText]) -> dict[str, Any]:
-    """Texts as the jsonb column keeps them: {"en": {"title": …, "body": …, "advice": …, "cause": …}, …}."""
+    """Texts as the jsonb column keeps them: {"en": {"title": …, "body": …, "advice": …, "cause": …, …}, …}."""
     return {language: asdict(text) for language, text in texts.items()}
+
+
+def read_texts(stored: Mapping[str, Any]) -> dict[str, UpdateText]:
+    """Texts from the jsonb column, also from one that was written before something could be said."""
+    return msgspec.convert(stored, dict[str, UpdateText])
 
 
 def read_update(row: Row[Any]) -> Update:
     """An update from a row of the columns of `_updates`."""
     values = dict(row._mapping)
-    values["texts"] = {language: UpdateText(**text) for language, text in values["texts"].items()}
+    values["texts"] = read_texts(values["texts"])
+    values["approvals"] = msgspec.convert(values["approvals"], tuple[Approval, ...])
     return Update(**values)
 
 
+_NAMED_OTHERWISE = ("cause_party", "cause_stated_by", "corrects", "corrected_by", "approvals")
+
+
 def _updates() -> Select[Any]:
+    correction = updates.alias("correction")
+    corrected_by = select(correction.c.id).where(
+        correction.c.corrects_id == updates.c.id, correction.c.state == "published"
+    )
+    names = Approval.__slots__
+    pairs: list[tuple[Any, Any]] = [(literal_column(f"'{name}'"), update_approvals.c[name]) for name in names]
+    given = func.jsonb_build_object(*chain.from_iterable(pairs))
+    approvals = select(
+        func.coalesce(
+            func.jsonb_agg(aggregate_order_by(given, update_approvals.c.approved_at)),
+            literal_column("'[]'::jsonb", JSONB),
+        )
+    ).where(update_approvals.c.update_id == updates.c.id)
     return select(
-        *(updates.c[name] for name in Update.__slots__ if name not in ("cause_party", "corrects")),
+        *(updates.c[name] for name in Update.__slots__ if name not in _NAMED_OTHERWISE),
         updates.c.cause_party_key.label("cause_party"),
+        updates.c.cause_stated_by_key.label("cause_stated_by"),
         updates.c.corrects_id.label("corrects"),
+        corrected_by.scalar_subquery().label("corrected_by"),
+        approvals.scalar_subquery().label("approvals"),
     )
