@@ -30,10 +30,13 @@ from incidents.records import (
 )
 from incidents.status_page import StatusPage
 from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
+from incidents.zones import OFFERED as OFFERED_ZONES
+from incidents.zones import zone_city
 
 __all__ = [
     "COMPONENT_COLUMNS",
     "LANGUAGES",
+    "OFFERED_ZONES",
     "REQUIRED_COMPONENT_COLUMNS",
     "BadComponent",
     "Component",
@@ -66,4 +69,5 @@ __all__ = [
     "register_components",
     "resolved_incidents",
     "standing_promise",
+    "zone_city",
 ]

@@ -36,6 +36,7 @@ PUBLIC = {
     "POST /desk/sign-in",
     "GET /desk/welcome/{token}",
     "POST /desk/welcome/{token}",
+    "GET /events",
     "GET /follow",
     "POST /follow",
     "GET /follow/asked",
@@ -43,6 +44,7 @@ PUBLIC = {
     "POST /follow/confirm/{token}",
     "GET /follow/stop/{token}",
     "POST /follow/stop/{token}",
+    "GET /search",
 }
 # They answer the machine itself and staff; to everybody else they do not exist.
 MACHINES = {"GET /healthz", "GET /readyz", "GET /metrics"}
