@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from app.answers import GUARDS
 from app.desk import Desk
@@ -91,6 +92,8 @@ class Problems:
             return _page(request, "incidents/missing.html", 404)
         answer = problem(status, _HTTP_CODES.get(status, "http_error"), str(error.detail))
         answer.headers.update(error.headers or {})
+        if status == 405 and (allowed := _methods(request)):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
     async def away(self, request: Request, _: Exception) -> Response:
@@ -126,6 +129,15 @@ class Problems:
 
 def _is_at_desk(request: Request) -> bool:
     return request.url.path.startswith("/desk")
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that some route takes at this address; Starlette names those of the first."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.path_regex.match(request.url.path):
+            found |= route.methods or set()
+    return found
 
 
 def _route(request: Request) -> str:
