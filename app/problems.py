@@ -26,7 +26,14 @@ _SIGNED_OUT = "You are signed out. Sign in and repeat it."
 
 # What the class of a refusal is in HTTP.
 REFUSED: dict[type[Refusal], int] = {Invalid: 422, NotFound: 404, Conflict: 409, Busy: 503}
-_HTTP_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
 
 
 class Problem(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -108,6 +115,10 @@ class Problems:
         if getattr(cause, "sqlstate", None) != "22021":
             raise error
         return problem(422, "invalid", "This holds the character NUL, which cannot be stored. Please leave it out.")
+
+    async def half(self, _: Request, __: Exception) -> Response:
+        """The answer when somebody left, or took too long, before all of the body had come. Nobody may be there."""
+        return problem(400, "bad_request", "The connection ended before the text did.")
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
         """The answer when we broke: a bug, or the database went away before a route was reached (while signing in)."""

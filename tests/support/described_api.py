@@ -8,56 +8,75 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx2
+import requests
 from anyio.from_thread import BlockingPortal, start_blocking_portal
-from requests import Request as Prepared
-from schemathesis import Case
+from schemathesis import APIOperation, Case
 
 from app.asgi import create_app
 from app.auth import create_token
 from app.rights import ROLES
 from app.wiring import Parts
-from claims import Intake, Resolver
+from claims import Intake
 from claims.receipts import grouped
 from foundation.clock import system_clock
+from foundation.database import driver
 from incidents import Component, Party, approve, define_components, define_parties, draft_update
 from tests.support import claimants
 from tests.support.incidents import BOSS, WRITER, a_customer, a_draft, declared, say
 from tests.support.web import inner, parts_for
 
+AnyOperation: TypeAlias = APIOperation[Any, Any, Any, Any]
+AnyCase: TypeAlias = "Case[AnyOperation]"
 HERE = "https://status.example.com"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class DescribedApi:
-    """`ask` sends a case as `who` (a name in `tokens`; empty: a stranger). `known`: what exists, by place in the path."""
+    """`ask` sends a case as somebody (a name in `tokens`, or a stranger).
+
+    `known`: what exists, by the part of the path it stands behind; `sound`: bodies that the rules allow, by call.
+    """
 
     document: dict[str, Any]
     tokens: Mapping[str, str]
     known: Mapping[str, Mapping[str, str]]
-    _ask: Callable[[httpx2.Request], httpx2.Response]
+    sound: Mapping[str, Mapping[str, Any]]
+    _send: Callable[[httpx2.Request], httpx2.Response]
+    _asked: int = 0
 
-    def ask(self, case: Case, who: str) -> httpx2.Response:
-        """The answer to `case`."""
-        kind = case.operation.path.split("/")[3]
+    def ask(self, case: AnyCase, who: str) -> httpx2.Response:
+        """The answer to `case`. A valid one asks for what exists, and every second one says what makes sense."""
         if case.meta is not None and not case.meta.generation.mode.is_negative:
-            for name in case.path_parameters or {}:
-                if name in self.known.get(kind, {}):
-                    case.path_parameters[name] = self.known[kind][name]
+            self._make_real(case)
         sent = case.as_transport_kwargs(base_url=HERE)
-        sent.pop("cookies", None)
-        ready = Prepared(**{name: sent[name] for name in sent if name in _PREPARED}).prepare()
-        headers = {**ready.headers, "Host": "status.example.com"}
+        ready = requests.Request(**{name: sent[name] for name in sent if name in _PREPARED}).prepare()
+        assert ready.method is not None
+        assert ready.url is not None
+        headers = {name: _text(value) for name, value in ready.headers.items()} | {"Host": "status.example.com"}
         headers.pop("Authorization", None)
-        if who:
+        if who in self.tokens:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
         body = ready.body.encode() if isinstance(ready.body, str) else ready.body
-        return self._ask(httpx2.Request(ready.method, ready.url, headers=headers, content=body))
+        assert body is None or isinstance(body, bytes)
+        return self._send(httpx2.Request(ready.method, ready.url, headers=headers, content=body))
+
+    def _make_real(self, case: AnyCase) -> None:
+        for name in case.path_parameters or {}:
+            known = self.known.get(case.operation.path.split("/")[3], {})
+            case.path_parameters[name] = known.get(name, case.path_parameters[name])
+        self._asked += 1
+        if self._asked % 2 and isinstance(case.body, dict) and (sound := self.sound.get(case.operation.label)):
+            case.body = {**case.body, **sound}
 
 
 _PREPARED = ("method", "url", "headers", "params", "data", "json", "files")
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else value
 
 
 @contextmanager
@@ -74,7 +93,7 @@ def described_api(database_url: str, folder: Path) -> Iterator[DescribedApi]:
             client = httpx2.AsyncClient(transport=transport, base_url=HERE)
             try:
                 document = portal.call(client.get, "/api/v1/openapi.json").json()
-                yield DescribedApi(document, tokens, known, _in(portal, client))
+                yield DescribedApi(document, tokens, known, _sound(), _in(portal, client))
             finally:
                 portal.call(client.aclose)
                 portal.call(parts.database.close)
@@ -101,7 +120,6 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, str]]:
     async with database.transaction() as tx:
         incident = await declared(tx, now=now, started_at=now - timedelta(minutes=5))
         said = await say(tx, incident, a_draft(next_update_at=now + timedelta(hours=1)), now=now)
-        draft = await draft_update(tx, WRITER, incident, a_draft(next_update_at=now + timedelta(hours=2)), now=now)
         approved = await draft_update(tx, WRITER, incident, a_draft(next_update_at=now + timedelta(hours=2)), now=now)
         await approve(tx, BOSS, approved.id, now=now)
     intake = Intake(database)
@@ -109,8 +127,6 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, str]]:
         receipt = await claimants.send(intake, incident=incident, email="C1@example.com", message="Where is it?")
     await claimants.resolve(database)
     async with database.snapshot() as tx:
-        from foundation.database import driver
-
         case = await (await driver(tx)).fetchval("SELECT number FROM cases")
     return {
         "incidents": {"id": incident},
@@ -118,4 +134,27 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, str]]:
         "cases": {"number": case},
         "customers": {"number": "C1"},
         "contacts": {"receipt": grouped(receipt)},
+    }
+
+
+def _sound() -> dict[str, dict[str, Any]]:
+    """What makes sense in each body whose fields depend on each other, or on the time."""
+    text = {"title": "Check-in has stopped", "body": "It has.", "advice": "Keep your booking at hand."}
+    promise = (system_clock() + timedelta(hours=3)).isoformat()
+    return {
+        "POST /api/v1/contacts": {"message": "Where is my bag?", "language": "en"},
+        "POST /api/v1/incidents": {
+            "title": {"en": "No check-in", "nl": "Geen incheck"},
+            "started_at": system_clock().isoformat(),
+            "components": ["check-in"],
+            "groups": [],
+        },
+        "POST /api/v1/incidents/{id}/updates": {
+            "phase": "identified",
+            "texts": {"en": text, "nl": text},
+            "next_update_at": promise,
+            "cause_certainty": "unknown",
+            "cause_party": None,
+            "corrects": None,
+        },
     }
