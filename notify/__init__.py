@@ -5,6 +5,7 @@ The front door: what other packages may use stands here, everything else is ours
 
 from notify.addressees import Addressee, addressees_of
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
+from notify.correspondents import Card, correspondent, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
@@ -27,6 +28,7 @@ __all__ = [
     "Addressee",
     "BadAddress",
     "Candidate",
+    "Card",
     "Channel",
     "Clue",
     "ClueKind",
@@ -41,6 +43,8 @@ __all__ = [
     "addressees_of",
     "any_machine_among",
     "cancel",
+    "correspondent",
+    "customer_cards",
     "customer_history",
     "delivery_progress",
     "delivery_summary",
@@ -58,6 +62,7 @@ __all__ = [
     "normalise_mail",
     "normalise_phone",
     "one_line",
+    "only",
     "parse_mail",
     "pause",
     "phone_readings",
