@@ -5,7 +5,7 @@ It knows HTTP and bytes, not where they come from.
 
 import gzip
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import PurePath
@@ -46,6 +46,11 @@ class Answer:
     headers: Headers
     body: bytes
     _raw: list[tuple[int, bytes]] = field(default_factory=list, compare=False)
+
+    def remembering(self, cookies: Sequence[tuple[bytes, bytes]]) -> "Answer":
+        """The same, with these cookies set; for this reader alone, so no cache on the way may keep it."""
+        kept = [(name, b"no-store" if name == b"cache-control" else value) for name, value in self.headers]
+        return Answer(self.status, (*kept, *cookies), self.body)
 
     def raw(self, second: int) -> bytes:
         """Status line, headers with the date of `second` (Unix time), and body."""
@@ -94,7 +99,7 @@ def document(
     kind = PurePath(name).suffix
     headers = {"content-type": _TYPES[kind], "x-content-type-options": "nosniff", **more}
     headers["cache-control"] = _FOR_EVER if name.startswith("static/") else _FRESH if status == 200 else "no-store"
-    headers["vary"] = "Accept-Encoding, Accept-Language" if kind in SPOKEN else "Accept-Encoding"
+    headers["vary"] = "Accept-Encoding, Accept-Language, Cookie" if kind in SPOKEN else "Accept-Encoding"
     if kind == ".html":
         headers |= GUARDS
     elif kind in (".json", ".atom"):

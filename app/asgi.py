@@ -25,6 +25,7 @@ from app.cookies import Cookies
 from app.desk import Desk
 from app.entrance import is_for_staff, shut
 from app.guards import Guards
+from app.language_choice import RememberedLanguage
 from app.limits import Limits, Tries
 from app.outages import Outages, public_titles
 from app.problems import Problems
@@ -36,11 +37,12 @@ from app.staff.provider import Provider
 from app.staff.seal import Seal
 from app.staff.sign_in import SignIn
 from app.static_files import static_files
-from app.templates import choose_language, render
+from app.templates import render
 from app.wiring import Parts
 from claims import Intake
 from foundation.database import DatabaseAway
 from foundation.errors import Refusal
+from foundation.languages import choose_language
 from incidents import Composer, StatusPage, Telling
 
 # The largest request anybody needs to make today is an update in all its languages.
@@ -109,7 +111,8 @@ def _store(parts: Parts) -> PageStore:
 
 def _at_the_edge(parts: Parts, app: ASGIApp) -> ASGIApp:
     """`app`, told who really asks, and asked no more than anybody may ask."""
-    return ClientAddress(Guards(Limits(app), https=_https(parts)), parts.settings.trusted_proxies)
+    limited = RememberedLanguage(Limits(app), https=_https(parts))
+    return ClientAddress(Guards(limited, https=_https(parts)), parts.settings.trusted_proxies)
 
 
 def _https(parts: Parts) -> bool:

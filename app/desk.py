@@ -14,9 +14,12 @@ from app.answers import GUARDS
 from app.auth import StaffUser
 from app.cookies import Cookies
 from app.forms import form_token
-from app.templates import choose_language, render
+from app.templates import render
 from app.wiring import Parts
+from foundation.languages import choose_language
 
+# What the public reads exists in five languages, the desk in two.
+SPOKEN_AT_THE_DESK = ("en", "nl")
 # Nobody's business but its reader's.
 PRIVATE = {"Cache-Control": "no-store", "X-Robots-Tag": "noindex, nofollow", "X-Content-Type-Options": "nosniff"}
 
@@ -76,7 +79,9 @@ class Desk:
     @staticmethod
     def language(request: Request) -> str:
         """The language of the page: what its address says, else what the browser prefers."""
-        return choose_language(request.query_params.get("lang"), request.headers.get("accept-language"))
+        return choose_language(
+            request.query_params.get("lang"), request.headers.get("accept-language"), among=SPOKEN_AT_THE_DESK
+        )
 
 
 def local_path(wanted: str, otherwise: str = "/desk/") -> str:

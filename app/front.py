@@ -8,11 +8,11 @@ application's own server, bytes untouched, and stays one. So nothing is ever und
 import asyncio
 import re
 import time
-from typing import NamedTuple, cast
+from typing import cast
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.public_page import PageStore
+from app.public_page import READ, PageRequest, PageStore
 
 _LOOPBACK = "127.0.0.1"
 LONGEST_HEAD = 16 << 10
@@ -27,19 +27,8 @@ _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-
 _UNUSUAL = frozenset(
     (b"content-length", b"transfer-encoding", b"upgrade", b"expect", b"range", b"if-range", b"http2-settings")
 )
-_READ = (b"accept-encoding", b"accept-language", b"if-none-match")
 _NAME = re.compile(rb"[a-z0-9_-]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-class PageRequest(NamedTuple):
-    """A plain GET, as far as the page needs to know it; the arguments of `PageStore.answer`."""
-
-    path: str
-    query: str
-    accept_encoding: str
-    accept_language: str
-    if_none_match: str
 
 
 def read_request(head: bytes) -> PageRequest | None:
@@ -55,7 +44,7 @@ def read_request(head: bytes) -> PageRequest | None:
     if not target.startswith(b"/") or b"%" in target or b"#" in target or fields is None or b"host" not in fields:
         return None
     path, _, query = target.decode().partition("?")
-    return PageRequest(path, query, *(fields.get(name, b"").decode() for name in _READ))
+    return PageRequest(path, query, *(fields.get(name, b"").decode() for name in READ))
 
 
 def _read_fields(lines: list[bytes]) -> dict[bytes, bytes] | None:
@@ -216,7 +205,7 @@ class _Client(asyncio.Protocol):
                 request = read_request(head)
                 if request is not None:
                     self._front.remember(head, request)
-            answer = None if request is None else self._front.store.answer(*request)
+            answer = None if request is None else self._front.store.answer(request)
             if answer is None:
                 self._hand_over()
                 return

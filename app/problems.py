@@ -15,9 +15,10 @@ from starlette.responses import HTMLResponse, Response
 
 from app.answers import GUARDS
 from app.desk import Desk
-from app.templates import choose_language, render
+from app.templates import render
 from foundation.database import DatabaseAway
 from foundation.errors import Busy, Conflict, Invalid, NotFound, Refusal
+from foundation.languages import choose_language
 
 _log = structlog.get_logger()
 _SIGNED_OUT = "You are signed out. Sign in and repeat it."

@@ -10,21 +10,25 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import parse_qs
+from typing import NamedTuple
 
 from babel.dates import format_timedelta
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.answers import HSTS, SPOKEN, Answer, Document, document, takes_gzip
+from app.language_choice import choice, cookies_for
 from app.problems import problem
 from app.static_files import static_files
-from app.templates import choose_language, render
+from app.templates import render
 from foundation.clock import Clock, Monotonic, system_clock
 from incidents.page_files import MANIFEST, compressed_beside, read_manifest, sha256
 from incidents.status_page import AGE_PLACE
 
 LOOK_EVERY = 0.25  # seconds between two looks at the manifest
 OLD_AFTER = 120  # seconds; the renderer writes every 30
+
+# The header fields a `PageRequest` takes, in its order.
+READ = (b"accept-encoding", b"accept-language", b"if-none-match", b"cookie")
 
 _PLACE = AGE_PLACE.encode()
 
@@ -35,6 +39,17 @@ class _File:
     content: bytes
     digest: str
     fresh: Document
+
+
+class PageRequest(NamedTuple):
+    """A plain GET, as far as the page needs to know it."""
+
+    path: str
+    query: str = ""
+    accept_encoding: str = ""
+    accept_language: str = ""
+    if_none_match: str = ""
+    cookie: str = ""
 
 
 class PageStore:
@@ -60,19 +75,22 @@ class PageStore:
         self._documents: dict[tuple[str, str], Document] = {}
         self._own = _own_files(https)
 
-    def answer(
-        self, path: str, query: str, accept_encoding: str, accept_language: str, if_none_match: str
-    ) -> Answer | None:
-        """What to say to GET `path`; None when it is not the page's to answer."""
+    def answer(self, request: PageRequest) -> Answer | None:
+        """What to say; None when it is not the page's to answer."""
         now = self._monotonic()
         if now - self._looked >= LOOK_EVERY or not self._files:
             self._looked = now
             self._look()
-        language = _language(query, accept_language)
+        path, wish = request.path, choice(request.query, request.accept_language, request.cookie)
+        language = wish.language
         found = self._documents.get((path, language)) or self._documents.get((path, ""))
         if found is None:
             found = self._missing(path, language)
-        return None if found is None else found.answer(takes_gzip(accept_encoding), if_none_match)
+        if found is None:
+            return None
+        if wish.remember:
+            return found.plain.remembering(cookies_for(request.query, https=self._https))
+        return found.answer(takes_gzip(request.accept_encoding), request.if_none_match)
 
     def _missing(self, path: str, language: str) -> Document | None:
         if path.startswith("/api/v2/"):
@@ -158,13 +176,8 @@ class PublicPage:
             await self._app(scope, receive, send)
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        answer = self.store.answer(
-            scope["path"],
-            scope["query_string"].decode("latin-1"),
-            headers.get(b"accept-encoding", ""),
-            headers.get(b"accept-language", ""),
-            headers.get(b"if-none-match", ""),
-        )
+        asked = (headers.get(name, "") for name in READ)
+        answer = self.store.answer(PageRequest(scope["path"], scope["query_string"].decode("latin-1"), *asked))
         if answer is None:
             await self._app(scope, receive, send)
             return
@@ -212,9 +225,3 @@ def _nothing_as_data(https: bool) -> Document:
 
 def _more(https: bool) -> Mapping[str, str]:
     return HSTS if https else {}
-
-
-@lru_cache(4096)
-def _language(query: str, accept_language: str) -> str:
-    wished = parse_qs(query, max_num_fields=None).get("lang", [""])[0] if "lang=" in query else ""
-    return choose_language(wished, accept_language)

@@ -4,26 +4,24 @@ A package's templates are named `package/file.html` and stand in `package/templa
 `package/locale/<language>.po`, whose message ids are the English text. Everything is escaped unless it ends in .txt.
 """
 
-import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_datetime
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from app.static_files import asset
-from incidents import LANGUAGES
+from foundation.languages import NAMES, SPOKEN, in_language
 
 PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
-_NAMES = {"en": "English", "nl": "Nederlands"}
-_WEIGHED = re.compile(r"(?P<tag>[a-z]+)(-[a-z0-9-]*)?(\s*;\s*q=(?P<weight>[01](\.[0-9]{0,3})?))?")
+_MOMENTS = {"de": "d. MMM y, HH:mm"}
 _ROOT = Path(__file__).resolve().parent.parent
 
 Render = Callable[..., str]
@@ -34,24 +32,10 @@ def render(template: str, language: str, **context: Any) -> str:
     return environment(language).get_template(template).render(**context)
 
 
-def choose_language(*wishes: str | None) -> str:
-    """The first wish we speak; each is a language tag or an Accept-Language header. English when none fits.
-
-    Within a header the highest weight counts (RFC 9110, 12.5.4), among equals the first; `q=0` is a language unwanted.
-    """
-    for wish in wishes:
-        weighed = [_WEIGHED.fullmatch(part.strip().lower()) for part in (wish or "").split(",")]
-        spoken = [(float(one["weight"] or 1), one["tag"]) for one in weighed if one and one["tag"] in LANGUAGES]
-        weight, tag = max(spoken, key=itemgetter(0), default=(0.0, ""))
-        if weight:
-            return tag
-    return LANGUAGES[0]
-
-
 @lru_cache
 def environment(language: str) -> Environment:
     """The Jinja environment of `language`, made once."""
-    language = language if language in LANGUAGES else LANGUAGES[0]
+    language = language if language in SPOKEN else SPOKEN[0]
     loaders = {name: FileSystemLoader(_ROOT / name / "templates") for name in PACKAGES}
     made = Environment(
         loader=PrefixLoader(loaders),
@@ -61,16 +45,17 @@ def environment(language: str) -> Environment:
         lstrip_blocks=True,
         extensions=["jinja2.ext.i18n"],
     )
-    catalogue = _catalogue(language)
+    catalogue, one_of_them = _catalogue(language), Locale(language).plural_form
     made.install_gettext_callables(  # type: ignore[attr-defined]  # added by the extension
         lambda text: catalogue.get(text, text),
-        lambda one, many, n: catalogue.get(one if n == 1 else many, one if n == 1 else many),
+        lambda one, many, n: catalogue.get(form := one if one_of_them(n) == "one" else many, form),
         newstyle=True,
     )
     made.globals["language"] = language
-    made.globals["languages"] = {tag: _NAMES[tag] for tag in LANGUAGES}
+    made.globals["languages"] = NAMES
     made.globals["asset"] = asset
     made.filters["moment"] = lambda at, zone: moment(at, zone, language)
+    made.filters["said_in"] = in_language
     made.filters["number"] = lambda value: format_decimal(value, locale=language)
     return made
 
@@ -80,7 +65,8 @@ def moment(at: datetime, zone: str, language: str) -> str:
     local = at.astimezone(ZoneInfo(zone))
     # CLDR has no abbreviation for most zones (British English: "14:30 Eastern Standard Time"); the zone itself does.
     name = local.tzname() or "UTC"
-    text = format_datetime(local, "d MMM y, HH:mm", locale="en_GB" if language == "en" else language)
+    pattern = _MOMENTS.get(language, "d MMM y, HH:mm")
+    text = format_datetime(local, pattern, locale="en_GB" if language == "en" else language)
     return f"{text} {name if name[0].isalpha() else f'UTC{name}'}"
 
 
@@ -94,6 +80,6 @@ def _catalogue(language: str) -> dict[str, str]:
             for message in read_po(file, locale=language):
                 ids = message.id if isinstance(message.id, tuple) else (message.id,)
                 strings = message.string if isinstance(message.string, tuple) else (message.string,)
-                # Plural forms: Dutch and English both have two, in the same order.
+                # Plural forms: our five languages have two each, in the same order.
                 texts.update({str(one): str(said) for one, said in zip(ids, strings, strict=False) if one and said})
     return texts

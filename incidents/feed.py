@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from feedgenerator import Atom1Feed
 
-from incidents.lifecycle import LANGUAGES
+from foundation.languages import SPOKEN, in_language
 from incidents.snapshot import ShownIncident, ShownUpdate
 from incidents.statuspage_v2 import Publisher
 
@@ -25,7 +25,7 @@ _NOTHING_YET = datetime(1970, 1, 1, tzinfo=UTC)
 def feed_of_all(incidents: Sequence[ShownIncident], publisher: Publisher) -> dict[str, bytes]:
     """The feeds of the newest updates about any of `incidents`, one per language, by path: `feed.en.atom`."""
     newest = sorted(_entries(incidents), key=lambda entry: entry[1].published_at, reverse=True)[:MOST_ENTRIES]
-    return {f"feed.{language}.atom": _feed(publisher, language, publisher.name, "", newest) for language in LANGUAGES}
+    return {f"feed.{language}.atom": _feed(publisher, language, publisher.name, "", newest) for language in SPOKEN}
 
 
 def feed_of(incident: ShownIncident, publisher: Publisher) -> dict[str, bytes]:
@@ -34,11 +34,11 @@ def feed_of(incident: ShownIncident, publisher: Publisher) -> dict[str, bytes]:
         f"incidents/{incident.id}/feed.{language}.atom": _feed(
             publisher,
             language,
-            f"{incident.title[language]} – {publisher.name}",
+            f"{in_language(incident.title, language)[1]} – {publisher.name}",
             f"/incidents/{incident.id}",
             list(_entries([incident])),
         )
-        for language in LANGUAGES
+        for language in SPOKEN
     }
 
 
@@ -72,7 +72,7 @@ def _feed(
         feed_guid=address,
     )
     for incident, update in entries:
-        said = update.texts[language]
+        _, said = in_language(update.texts, language)
         text = "\n\n".join(part for part in (said.body, said.advice) if part)
         feed.add_item(
             title=_clean(said.title),
@@ -82,7 +82,7 @@ def _feed(
             unique_id=_tag(publisher, update, language),
             pubdate=update.published_at.astimezone(UTC),
             updateddate=update.published_at.astimezone(UTC),
-            categories=[_clean(incident.title[language])],
+            categories=[_clean(in_language(incident.title, language)[1])],
         )
     out = io.BytesIO()
     feed.write(out, "utf-8")

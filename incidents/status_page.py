@@ -18,9 +18,10 @@ from typing import Any
 import metrics
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
+from foundation.languages import SPOKEN
 from incidents import statuspage_v2
 from incidents.feed import feed_of, feed_of_all
-from incidents.lifecycle import LANGUAGES, PHASES
+from incidents.lifecycle import PHASES
 from incidents.page_files import Manifest, is_intact, only_writer, read_manifest, sha256, write_edition
 from incidents.page_view import lay_out
 from incidents.roll_up import roll_up
@@ -135,7 +136,7 @@ class StatusPage:
             files |= feed_of(incident, self._publisher)
         groups = lay_out(snapshot.components)
         headline = roll_up((one.status for one in snapshot.components), (one.impact for one in snapshot.open))
-        for language in LANGUAGES:
+        for language in SPOKEN:
             files[f"index.{language}.html"] = self._page(
                 "index", language, snapshot.at, incidents=snapshot.open, groups=groups, headline=headline,
                 total=len(snapshot.components), past=past[:5],

@@ -123,7 +123,7 @@ def _blocks(part: Message) -> list[Block]:
 def _encoded_all_the_same(part: Message) -> str:
     """The text of a status part that some gateway has put into base64, which RFC 2046 section 5.2 forbids."""
     encoding = mime.header(part, "Content-Transfer-Encoding")[:40]
-    lines = "\n".join(str(inner.get_payload()) for inner in mime.children(part))
+    lines = "\n".join(mime.body(inner) for inner in mime.children(part))
     copy = f"Content-Transfer-Encoding: {encoding}\n\n{lines}" if encoding else ""
     return mime.body(mime.parse(copy.encode("ascii", "replace")))
 

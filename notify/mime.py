@@ -104,8 +104,9 @@ def parts(mail: Message) -> Iterator[Message]:
 
 def children(part: Message) -> list[Message]:
     """The parts right inside `part`."""
-    payload = part.get_payload()
-    return [one for one in payload if isinstance(one, Message)] if isinstance(payload, list) else []
+    # Asked only of containers: the payload of anything else would be decoded, by whatever its charset says it is.
+    payload = part.get_payload() if part.is_multipart() else []
+    return [one for one in payload if isinstance(one, Message)]
 
 
 def body(part: Message) -> str:

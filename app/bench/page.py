@@ -25,7 +25,7 @@ from app.bench.ports import free_port, wait_until_open
 from app.demo.flights import flights
 from app.migrations import migrate
 from app.postgres import embedded_postgres
-from app.public_page import PageStore, PublicPage
+from app.public_page import PageRequest, PageStore, PublicPage
 from app.settings import Bind
 from app.static_files import static_files
 from app.templates import render
@@ -68,7 +68,9 @@ def bench_page(seconds: float = 5) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
         status_dir = Path(folder) / "status"
         render_seconds = _make_page(Path(folder), status_dir)
-        page = PageStore(status_dir).answer("/", "", _REQUEST["Accept-Encoding"], "en", "")
+        page = PageStore(status_dir).answer(
+            PageRequest("/", accept_encoding=_REQUEST["Accept-Encoding"], accept_language="en")
+        )
         assert page is not None
         ports = [running.enter_context(_ours(status_dir))]
         if nginx is not None:

@@ -15,9 +15,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app import front
+from app.language_choice import choice, cookies_for
 from app.migrations import migrate
 from app.postgres import embedded_postgres
-from app.public_page import PageStore
+from app.public_page import PageRequest, PageStore
 from foundation.database import Database, DatabaseAway
 from incidents import Component, define_components
 from tests.support.incidents import NOW, a_draft, a_page, declared, say
@@ -81,7 +82,7 @@ async def test_the_page_is_served_with_validators_and_a_short_life(client: Async
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "public, max-age=10"
-    assert answer.headers["vary"] == "Accept-Encoding, Accept-Language"
+    assert answer.headers["vary"] == "Accept-Encoding, Accept-Language, Cookie"
     assert answer.headers["content-encoding"] == "gzip"
     assert "script-src" not in answer.headers["content-security-policy"]
     assert "date" in answer.headers
@@ -108,8 +109,37 @@ async def test_language_follows_the_query_then_the_browser(client: AsyncClient, 
         assert '<html lang="nl">' in dutch.text
         english = await client.get(f"{path}?lang=en", headers={"Accept-Language": "nl"})
         assert '<html lang="en">' in english.text
-        other = await client.get(f"{path}?lang=xx", headers={"Accept-Language": "fr"})
+        other = await client.get(f"{path}?lang=xx", headers={"Accept-Language": "it"})
         assert '<html lang="en">' in other.text
+
+
+async def test_a_chosen_language_is_remembered_without_a_script(client: AsyncClient, incident: str) -> None:
+    plain = await client.get("/?lang=de")
+    assert "set-cookie" not in plain.headers  # any cache may keep this one
+    chosen = await client.get("/?lang=de&remember=1")
+    assert '<html lang="de">' in chosen.text
+    assert chosen.headers["cache-control"] == "no-store"
+    assert chosen.headers["set-cookie"].startswith("stormdesk-language=de; Path=/; Max-Age=31536000; SameSite=Lax")
+    later = await client.get(f"/incidents/{incident}", headers={"Accept-Language": "nl"})
+    assert '<html lang="de">' in later.text
+    said = await client.get("/?lang=fr", headers={"Accept-Language": "nl"})
+    assert '<html lang="fr">' in said.text
+
+
+@pytest.mark.parametrize(
+    ("query", "cookies"),
+    [
+        ("lang=xx&remember=1", 0),
+        ("lang=de%0d%0aX:1&remember=1", 0),
+        ("tz=Europe/Nowhere&remember=1", 1),
+        ("lang=de", 0),
+    ],
+)
+def test_only_words_of_our_own_become_cookies(query: str, cookies: int) -> None:
+    kept = cookies_for(query, https=True)
+    assert len(kept) == cookies
+    assert all(b"Max-Age=0" in value for _, value in kept)
+    assert choice("", "", 'stormdesk-language="x; stormdesk-zone=../etc/passwd') == ("en", "", False)
 
 
 async def test_data_may_be_read_from_any_site(client: AsyncClient) -> None:
@@ -214,7 +244,7 @@ async def test_an_old_page_says_how_old_it_is(tmp_path: Path, incident: str, clo
     store = PageStore(tmp_path, clock=clock, monotonic=clock.monotonic)
 
     def page(tag: str = "", path: str = "/") -> tuple[int, str, str]:
-        answer = store.answer(path, "", "", "", tag)
+        answer = store.answer(PageRequest(path, if_none_match=tag))
         assert answer is not None
         return answer.status, answer.body.decode(), dict(answer.headers)[b"etag"].decode()
 
@@ -235,14 +265,14 @@ async def test_a_new_edition_is_served_as_soon_as_it_is_whole(
     database: Database, tmp_path: Path, incident: str, clock: Time
 ) -> None:
     store = PageStore(tmp_path, clock=clock, monotonic=clock.monotonic)
-    first = store.answer("/", "", "", "", "")
+    first = store.answer(PageRequest("/"))
     (tmp_path / "index.en.html").write_bytes(b"half of the next edition")
     (tmp_path / "manifest.json").touch()
     clock.now += timedelta(seconds=1)
-    assert store.answer("/", "", "", "", "") == first
+    assert store.answer(PageRequest("/")) == first
     clock.now += timedelta(minutes=1)
     await a_page(tmp_path, clock).refresh(database)
-    answer = store.answer("/", "", "gzip", "", "")
+    answer = store.answer(PageRequest("/", accept_encoding="gzip"))
     assert answer is not None
     assert b"09:11 EST" in gzip.decompress(answer.body)
 

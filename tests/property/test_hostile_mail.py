@@ -47,13 +47,19 @@ def check(raw: bytes, sender: str = "") -> None:
     assert not re.search("[\x00\ud800-\udfff]", mime.text_of(found) + mime.header(found, "From"))
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=120)
 @given(_pieces, st.sampled_from(["", "anna@example.org"]))
 def test_any_bytes_can_be_read(raw: bytes, sender: str) -> None:
     check(raw, sender)
 
 
-@settings(deadline=None, max_examples=300)
+def test_a_charset_that_python_cannot_even_look_up_is_no_obstacle() -> None:
+    check(b"Content-Type:text/plain;charset=\x00\n\n\x80" + _CORPUS[0])
+    status = b"Content-Type: message/delivery-status\n\n" + b"Content-Type: text/plain; charset=\x00\n\n\x80\n\n"
+    check(b"Content-Type: multipart/report; boundary=b\nFrom: MAILER-DAEMON@x\n\n--b\n" + status + b"--b--")
+
+
+@settings(deadline=None, max_examples=120)
 @given(st.sampled_from(_CORPUS), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 30), _pieces), max_size=4))
 def test_any_damage_to_a_real_one_can_be_read(raw: bytes, cuts: list[tuple[float, int, bytes]]) -> None:
     for place, length, piece in cuts:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.front import PageRequest, read_request
+from app.front import read_request
+from app.public_page import PageRequest
 
 HEAD = (
     b"GET /incidents/abc?lang=nl HTTP/1.1\r\nHost: a.example\r\n"

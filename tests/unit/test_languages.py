@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.templates import choose_language
+from foundation.languages import choose_language
 
 
 @pytest.mark.parametrize(
@@ -13,8 +13,8 @@ from app.templates import choose_language
         ([None], "en"),
         (["xx", "nl"], "nl"),
         (["en;q=0.5, nl;q=0.9"], "nl"),
-        (["fr, en;q=0.1, nl ; q=0.100"], "en"),
-        (["de-DE,de;q=0.9,nl-NL;q=0.7,en;q=0.8"], "en"),
+        (["it, en;q=0.1, nl ; q=0.100"], "en"),
+        (["it-IT,it;q=0.9,nl-NL;q=0.7,en;q=0.8"], "en"),
         (["nl;q=0, en;q=0"], "en"),
         (["nl;q=0.0", "nl"], "nl"),
         (["EN;Q=0.2, NL"], "nl"),
