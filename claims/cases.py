@@ -1,4 +1,4 @@
-"""A case as something that is worked on: found under any of its numbers, held by one writer at a time, closed, reopened.
+"""A case as something that is worked on: found under any of its numbers, held by one writer at a time, closed, opened.
 
 Every change at the desk goes through `hold`: it locks the live case, tells a second writer that somebody was quicker,
 and counts the change. Use cases take `tx` and never commit.

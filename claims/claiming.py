@@ -1,7 +1,7 @@
 """What people ask: claims made from contacts as they find their case, withdrawn, and appealed against.
 
-A claim hangs on the contact that asked. The same asked three times is three rows and one piece of work: the desk decides
-them together, and whichever contact is taken out of the case takes its own along.
+A claim hangs on the contact that asked. The same asked three times is three rows and one piece of work: the desk
+decides them together, and whichever contact is taken out of the case takes its own along.
 """
 
 from collections.abc import Collection, Mapping
