@@ -72,10 +72,18 @@ async def everybody(tx: Tx) -> list[Agent]:
     return [Agent(*row) for row in rows]
 
 
+async def find(tx: Tx, name: str) -> Agent | None:
+    """The agent who signs in as `name`, if they have ever been at the desk."""
+    row = await (await driver(tx)).fetchrow(
+        "SELECT name, shown_name, languages, skills, on_duty FROM agents WHERE name = $1", name
+    )
+    return None if row is None else Agent(*row)
+
+
 async def assign(tx: Tx, actor: Actor, case: Held, name: str | None, *, now: datetime) -> None:
     """Give a case to an agent, or back to everybody (None). Raises NotFound for one who was never at the desk."""
     connection = await driver(tx)
-    if name is not None and not await connection.fetchval("SELECT true FROM agents WHERE name = $1", name):
+    if name is not None and await find(tx, name) is None:
         raise NotFound("Nobody of this name works at the desk: they must have opened it once.", code="no_such_agent")
     await connection.execute(
         "UPDATE cases SET agent = $2, assigned_at = $3 WHERE id = $1", case.id, name, None if name is None else now

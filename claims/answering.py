@@ -11,7 +11,6 @@ import notify
 from claims.cases import Held, journal, plain
 from claims.deciding import Decided
 from claims.letters import Letter, Writer
-from claims.outcomes import Ruling
 from claims.recipients import Recipient, recipient_of
 from foundation.actors import Actor
 from foundation.database import Driver, Tx, driver
@@ -58,21 +57,13 @@ async def reply(
 
 
 async def tell_decision(
-    tx: Tx,
-    actor: Actor,
-    writer: Writer,
-    case: Held,
-    kind: str,
-    ruling: Ruling,
-    decided: Decided,
-    *,
-    agent: str,
-    now: datetime,
-    language: str = "",
+    tx: Tx, actor: Actor, writer: Writer, case: Held, decided: Decided, *, agent: str, now: datetime, language: str = ""
 ) -> int:
     """Tell a customer what was decided; it is the answer to every contact that asked for it."""
     to = await recipient_of(tx, writer.tokens, case, decided.contact_ids, language=language)
-    letter = writer.decision(case.number, kind, ruling, agent=agent, language=to.language, case_url=_url(writer, to))
+    letter = writer.decision(
+        case.number, decided.kind, decided.ruling, agent=agent, language=to.language, case_url=_url(writer, to)
+    )
     made = await _send(tx, actor, case, to, letter, kind="decision", contact_ids=decided.contact_ids)
     await _mark_answered(await driver(tx), decided.contact_ids, now)
     return made
@@ -93,7 +84,8 @@ async def tell_closing(tx: Tx, actor: Actor, writer: Writer, case: Held) -> int:
     """Tell a customer that their case is closed, and ask whether it helped."""
     connection = await driver(tx)
     newest = await connection.fetchval(
-        "SELECT id FROM contacts WHERE case_id = $1 AND answer_by IS NOT NULL ORDER BY received_at DESC, id DESC LIMIT 1",
+        "SELECT id FROM contacts WHERE case_id = $1 AND answer_by IS NOT NULL"
+        " ORDER BY received_at DESC, id DESC LIMIT 1",
         case.id,
     )
     contacts = [] if newest is None else [newest]

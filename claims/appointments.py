@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from claims.agents import choose
+from claims.agents import choose, find
 from claims.cases import Held, journal, plain
 from claims.clocks import call_by
 from claims.evidence import REGIONS
@@ -53,11 +53,10 @@ async def promise(
     connection = await driver(tx)
     if not (language := await connection.fetchval(_LANGUAGE, contact_id, case.id)):
         raise NotFound("There is no such contact in this case.", code="no_such_contact")
-    agent = await connection.fetchrow("SELECT name, shown_name FROM agents WHERE name = $1", case.agent)
-    if agent is None and (chosen := await choose(tx, language=language, skill="call_back", now=now)) is not None:
-        agent = {"name": chosen.name, "shown_name": chosen.shown_name}
+    agent = await find(tx, case.agent or "") or await choose(tx, language=language, skill="call_back", now=now)
+    if agent is not None:
         await connection.execute(
-            "UPDATE cases SET agent = $2, assigned_at = $3 WHERE id = $1 AND agent IS NULL", case.id, chosen.name, now
+            "UPDATE cases SET agent = $2, assigned_at = $3 WHERE id = $1 AND agent IS NULL", case.id, agent.name, now
         )
     await connection.execute(
         """
@@ -71,14 +70,14 @@ async def promise(
         "INSERT INTO appointments (contact_id, agent, at, phone, wish, made_at) VALUES ($1, $2, $3, $4, $5, $6)"
         " RETURNING id",
         contact_id,
-        None if agent is None else agent["name"],
+        None if agent is None else agent.name,
         due,
         number,
         plain(wish)[:_LONGEST],
         now,
     )
     await journal(tx, actor, case.id, "promised", appointment=made, at=due.isoformat(timespec="seconds"))
-    return Promise(made, "" if agent is None else agent["shown_name"], due, number)
+    return Promise(made, "" if agent is None else agent.shown_name, due, number)
 
 
 _LANGUAGE = "SELECT language FROM contacts WHERE id = $1 AND case_id = $2"

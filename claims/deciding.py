@@ -21,6 +21,8 @@ from foundation.errors import Conflict, Invalid
 class Decided:
     """What was decided: the claims, their new decisions, and the contacts that had asked."""
 
+    kind: AsksFor
+    ruling: Ruling
     claim_ids: Sequence[int]
     decision_ids: Sequence[int]
     contact_ids: Sequence[int]
@@ -71,6 +73,8 @@ async def decide(tx: Tx, actor: Actor, case: Held, kind: AsksFor, ruling: Ruling
         tx, actor, case.id, "decided", kind=kind, outcome=ruling.outcome, reason=ruling.reason, on_appeal=appealed
     )
     return Decided(
+        kind,
+        ruling,
         [one.id for one in due],
         [row["id"] for row in made],
         sorted({one.contact_id for one in due if one.contact_id is not None}),

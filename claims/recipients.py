@@ -1,4 +1,4 @@
-"""Whom an answer in a case goes to, and with which link: a customer at the addresses the directory has, else the writer.
+"""Whom an answer in a case goes to, and with which link: a customer where the directory reaches them, else the writer.
 
 Where the directory knows a customer, nothing that a contact says can lead an answer elsewhere: anybody may have typed
 that customer's number.
