@@ -51,6 +51,12 @@ class Writer:
             "claims/reply.mail.txt", number, around, case_url, short=words, words=words, subject=heading, agent=agent
         )
 
+    def mass(self, words: str, *, agent: str, language: str, subject: str) -> Letter:
+        """The same words to many: the link leads to where each finds their own case."""
+        told = {"words": words, "subject": one_line(subject), "agent": agent}
+        url = f"{self.public_url}/track?lang={language}"
+        return self._letter("claims/mass.mail.txt", "", language, url, short=words, **told)
+
     def subject(self, number: str, language: str) -> str:
         """What a message is headed when nobody says otherwise."""
         return one_line(self.render("claims/subject.txt", language, number=number))

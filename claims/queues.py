@@ -77,45 +77,39 @@ _FITS = """
        AND ($5 = '' OR c.incident_id = $5)
 """
 _OF_KIND = "AND (cardinality($4::text[]) = 0 OR l.kind = ANY ($4::text[]))"
-_QUEUE = (
-    """
+_QUEUE = """
 WITH work AS (
    (SELECT c.id, k.answer_by AS due_at, 'contact' AS what, k.language
       FROM contacts k JOIN cases c ON c.id = k.case_id
      WHERE k.answered_at IS NULL AND k.answer_by IS NOT NULL
        AND (cardinality($4::text[]) = 0
             OR EXISTS (SELECT FROM claims l WHERE l.contact_id = k.id AND l.kind = ANY ($4::text[]))
-            OR ('information' = ANY ($4::text[]) AND NOT EXISTS (SELECT FROM claims l WHERE l.contact_id = k.id)))"""
-    + _FITS
-    + """
+            OR ('information' = ANY ($4::text[]) AND NOT EXISTS (SELECT FROM claims l WHERE l.contact_id = k.id)))
+FITS
      ORDER BY k.answer_by LIMIT $6)
     UNION ALL
    (SELECT c.id, l.decide_by, 'claim', k.language
       FROM claims l JOIN contacts k ON k.id = l.contact_id JOIN cases c ON c.id = k.case_id
-     WHERE l.state = 'open' """
-    + _OF_KIND
-    + _FITS
-    + """
+     WHERE l.state = 'open' KIND
+FITS
      ORDER BY l.decide_by LIMIT $6)
     UNION ALL
    (SELECT c.id, a.decide_by, 'appeal', k.language
       FROM appeals a JOIN decisions d ON d.id = a.decision_id JOIN claims l ON l.id = d.claim_id
       JOIN contacts k ON k.id = l.contact_id JOIN cases c ON c.id = k.case_id
-     WHERE a.state = 'open' """
-    + _OF_KIND
-    + _FITS
-    + """
+     WHERE a.state = 'open' KIND
+FITS
      ORDER BY a.decide_by LIMIT $6)
     UNION ALL
    (SELECT c.id, m.at, 'appointment', k.language
       FROM appointments m JOIN contacts k ON k.id = m.contact_id JOIN cases c ON c.id = k.case_id
      WHERE m.state = 'promised'
-       AND (cardinality($4::text[]) = 0 OR 'call_back' = ANY ($4::text[]))"""
-    + _FITS
-    + """
+       AND (cardinality($4::text[]) = 0 OR 'call_back' = ANY ($4::text[]))
+FITS
      ORDER BY m.at LIMIT $6)
 ), first AS (
-    SELECT id, min(due_at) AS due_at, array_agg(DISTINCT what) AS what, (array_agg(language ORDER BY due_at))[1] AS language
+    SELECT id, min(due_at) AS due_at, array_agg(DISTINCT what) AS what,
+           (array_agg(language ORDER BY due_at))[1] AS language
       FROM work GROUP BY id ORDER BY 2, 1 LIMIT $7
 )
 SELECT c.number, c.incident_id, c.customer_id, c.agent, c.state, c.reopened, c.opened_at, f.due_at, f.what,
@@ -124,8 +118,7 @@ SELECT c.number, c.incident_id, c.customer_id, c.agent, c.state, c.reopened, c.o
        f.language, (SELECT count(*) FROM contacts k WHERE k.case_id = c.id)
   FROM first f JOIN cases c ON c.id = f.id
  ORDER BY f.due_at, c.id
-"""
-)
+""".replace("FITS", _FITS).replace("KIND", _OF_KIND)
 
 
 async def queue(tx: Tx, wanted: QueueFilter) -> list[Waiting]:

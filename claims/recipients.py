@@ -16,7 +16,7 @@ from claims.links import current_turn, person_token, track_token
 from claims.submissions import NOTHING_SAID, stored_submission
 from foundation.database import Driver, Tx, driver
 from foundation.tokens import Tokens
-from notify import BadAddress, Card, correspondent, customer_cards, normalise_mail, normalise_phone
+from notify import BadAddress, Card, ReplyChannel, correspondent, customer_cards, normalise_mail, normalise_phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ async def recipient_of(
     spoken = language or newest["language"]
     turn = await current_turn(tx, newest["receipt"])
     for contact in contacts:
-        for channel, address in _addresses(contact):
-            to = await correspondent(tx, channel, address, language=spoken)  # type: ignore[arg-type]  # mail or sms
+        for channel, address in addresses_of(contact):
+            to = await correspondent(tx, channel, address, language=spoken)
             token = track_token(tokens, contact["receipt"], kind="mailed", turn=turn)
             return Recipient(to, token, spoken, card.name if card else "")
     return Recipient(None, track_token(tokens, newest["receipt"], turn=turn), spoken)
@@ -73,7 +73,7 @@ async def _contacts(connection: Driver, case_id: int, contact_ids: Sequence[int]
     )
 
 
-def _addresses(contact: asyncpg.Record) -> Iterator[tuple[str, str]]:
+def addresses_of(contact: asyncpg.Record) -> Iterator[tuple[ReplyChannel, str]]:
     """The addresses a contact gives, the surest first."""
     if contact["address"]:
         yield contact["reach"], contact["address"]

@@ -5,7 +5,7 @@ The front door: what other packages may use stands here, everything else is ours
 
 from notify.addressees import Addressee, addressees_of
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
-from notify.correspondents import Card, correspondent, customer_cards, only
+from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
@@ -36,6 +36,7 @@ __all__ = [
     "Progress",
     "QuietHours",
     "Reach",
+    "ReplyChannel",
     "Report",
     "SmsPreview",
     "Tariff",
