@@ -305,11 +305,12 @@ def _print_json(figures: object) -> None:
 def bench_mail(
     recipients: Annotated[int, typer.Option(min=1000)] = 30_000,
     dkim: Annotated[Literal["none", "ed25519", "rsa"], typer.Option(help="What signs our mails.")] = "none",
+    tls: Annotated[bool, typer.Option("--tls", help="Both sides through TLS (needs stunnel).")] = False,
 ) -> None:
     """Messages per second against Postfix's smtp-source, to the same smtp-sink."""
     from app.bench import mail  # noqa: PLC0415 (loaded when it runs)
 
-    _print_json(mail.bench_mail(recipients, dkim))
+    _print_json(mail.bench_mail(recipients, dkim, tls=tls))
 
 
 @bench_cli.command("planning")

@@ -42,7 +42,8 @@ _JOURNAL = text(
 , said (incident_id, rank) AS (
     SELECT DISTINCT ON (u.incident_id) u.incident_id, array_position(CAST(:ranks AS text[]), u.component_status)
       FROM updates u JOIN incidents i ON i.id = u.incident_id
-     WHERE i.phase <> 'resolved' AND i.id <> :incident_id AND u.state = 'published' AND u.component_status IS NOT NULL
+     WHERE i.resolved_at IS NULL AND NOT i.exercise AND i.id <> :incident_id
+       AND u.state = 'published' AND u.component_status IS NOT NULL
      ORDER BY u.incident_id, u.number DESC
 ), elsewhere (key, rank) AS (
     SELECT key, max(rank) FROM (

@@ -11,12 +11,31 @@ from typing import Literal, get_args
 
 from foundation.errors import Conflict, Fault, Invalid
 
-Phase = Literal["investigating", "identified", "monitoring", "resolved"]
+Kind = Literal["incident", "maintenance"]
+State = Literal["draft", "declared", "dismissed"]
+Phase = Literal[
+    "investigating",
+    "identified",
+    "monitoring",
+    "resolved",
+    "postmortem",
+    "scheduled",
+    "in_progress",
+    "verifying",
+    "completed",
+    "cancelled",
+]
 Impact = Literal["none", "minor", "major", "critical"]
 Certainty = Literal["unknown", "suspected", "confirmed"]
 ComponentStatus = Literal["operational", "under_maintenance", "degraded_performance", "partial_outage", "major_outage"]
 
-PHASES: tuple[Phase, ...] = get_args(Phase)
+# In the order in which most incidents go through them, and most planned work.
+PHASES: tuple[Phase, ...] = ("investigating", "identified", "monitoring", "resolved")
+MAINTENANCE_PHASES: tuple[Phase, ...] = ("scheduled", "in_progress", "verifying", "completed")
+# An incident or planned work is over in these.
+OVER: frozenset[Phase] = frozenset({"resolved", "postmortem", "completed", "cancelled"})
+# Of an update in these, people wait for the next one. Planned work says when it ends instead.
+PROMISING: frozenset[Phase] = frozenset({"investigating", "identified", "monitoring"})
 # From best to worst: where several are claimed for one component, the worst is shown.
 STATUSES: tuple[ComponentStatus, ...] = get_args(ComponentStatus)
 LANGUAGES = ("en", "nl")

@@ -2,20 +2,27 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Row, Select, Text, any_, bindparam, select
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, Text, and_, any_, bindparam, select
 
 from foundation.database import Tx
 from foundation.errors import NotFound
-from incidents.lifecycle import Certainty, ComponentStatus, Impact, Phase, UpdateText
+from incidents.lifecycle import Certainty, ComponentStatus, Impact, Kind, Phase, State, UpdateText
 from incidents.tables import incident_scope, incidents, updates
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A disruption. `title` is per language; `components` and `groups` are what it was declared to concern."""
+    """A disruption, or planned work (`kind`). `components` and `groups` are what it was declared to concern.
+
+    `title`: per language. `state`: a draft (of an alert) is nobody's business but staff's. `exercise`: a drill.
+    `severity`: 1 (all hands) to 4, or not said; `impact_set`: the impact as set by hand, None where it is computed.
+    `notice_limit`: within what people must hear of it, None for the installation's. `reopening`: the next update may
+    open it again. The last five are of planned work: when it begins and ends, whether it does both by itself, and
+    whether people are told then.
+    """
 
     id: str
     title: Mapping[str, str]
@@ -28,8 +35,25 @@ class Incident:
     created_by: str
     created_at: datetime
     updated_at: datetime
+    kind: Kind = "incident"
+    state: State = "declared"
+    exercise: bool = False
+    severity: int | None = None
+    impact_set: Impact | None = None
+    notice_limit: timedelta | None = None
+    reopening: bool = False
+    scheduled_for: datetime | None = None
+    scheduled_until: datetime | None = None
+    starts_itself: bool = True
+    ends_itself: bool = True
+    tells_by_itself: bool = False
     components: Sequence[str] = ()
     groups: Sequence[str] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether it is behind us."""
+        return self.resolved_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +99,44 @@ async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Inci
 
 
 async def open_incidents(tx: Tx) -> list[Incident]:
-    """Every incident that is not resolved, the newest first; what each concerns is left out."""
+    """Every incident customers may write about that is not resolved, the newest first; scopes are left out.
+
+    Drills, drafts and planned work are no matter of theirs.
+    """
     rows = await tx.execute(
-        select(incidents).where(incidents.c.phase != "resolved").order_by(incidents.c.started_at.desc(), incidents.c.id)
+        select(incidents)
+        .where(incidents.c.resolved_at.is_(None), is_real())
+        .order_by(incidents.c.started_at.desc(), incidents.c.id)
     )
     return [Incident(**row._mapping) for row in rows]
 
 
 async def resolved_incidents(tx: Tx, *, since: datetime, limit: int) -> list[Incident]:
-    """The newest `limit` incidents resolved after `since`, the newest first; what each concerns is left out."""
+    """The newest `limit` incidents resolved after `since`, the newest first; as in `open_incidents` otherwise."""
     rows = await tx.execute(
         select(incidents)
-        .where(incidents.c.resolved_at > since)
+        .where(incidents.c.resolved_at > since, is_real())
         .order_by(incidents.c.started_at.desc(), incidents.c.id)
         .limit(limit)
     )
     return [Incident(**row._mapping) for row in rows]
+
+
+def is_real() -> ColumnElement[bool]:
+    """Whether a row of incidents is a disruption that customers know or may know of."""
+    c = incidents.c
+    return and_(c.kind == "incident", c.state == "declared", c.exercise.is_(False))
+
+
+async def list_incidents(tx: Tx, *, over: bool | None = None, limit: int = 100) -> list[Incident]:
+    """For staff: everything there is, drafts, drills and planned work too, newest first; scopes are left out.
+
+    `over`: only what is behind us, or only what is not.
+    """
+    query = select(incidents).order_by(incidents.c.created_at.desc(), incidents.c.id).limit(limit)
+    if over is not None:
+        query = query.where(incidents.c.resolved_at.is_not(None) if over else incidents.c.resolved_at.is_(None))
+    return [Incident(**row._mapping) for row in await tx.execute(query)]
 
 
 async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
@@ -100,10 +146,13 @@ async def find_incidents(tx: Tx, ids: Collection[str]) -> dict[str, Incident]:
 
 
 async def public_incidents(tx: Tx, ids: Collection[str]) -> set[str]:
-    """Those of `ids` that have a published update, so the public knows of them."""
+    """Those of `ids` that have a published update and are no drill, so the public knows of them."""
     asked = any_(bindparam("ids", list(ids), ARRAY(Text)))
     rows = await tx.execute(
-        select(updates.c.incident_id).distinct().where(updates.c.incident_id == asked, updates.c.state == "published")
+        select(updates.c.incident_id)
+        .distinct()
+        .join(incidents, incidents.c.id == updates.c.incident_id)
+        .where(updates.c.incident_id == asked, updates.c.state == "published", incidents.c.exercise.is_(False))
     )
     return {row[0] for row in rows}
 

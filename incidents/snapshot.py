@@ -8,11 +8,11 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, cast, exists, func, literal_column, or_, select, text
+from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal_column, or_, select, text
 
 from foundation.database import Tx
-from incidents.lifecycle import Certainty, ComponentStatus, Impact, Phase, UpdateText
-from incidents.tables import components, incidents, parties, update_components, updates
+from incidents.lifecycle import Certainty, ComponentStatus, Impact, Kind, Phase, UpdateText
+from incidents.tables import components, incidents, parties, postmortems, update_components, updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,22 @@ class ShownUpdate:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownPostmortem:
+    """What we found out afterwards, as it was published last. `texts`: prose per language, of several paragraphs."""
+
+    id: str
+    incident_id: str
+    number: int
+    texts: Mapping[str, str]
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class ShownIncident:
-    """An incident with its published updates, newest first (one at least), and the components any of them touched."""
+    """An incident with its published updates, newest first (one at least), and the components any of them touched.
+
+    Planned work (`kind` maintenance) has its times, and one that was called off the phase `cancelled`.
+    """
 
     id: str
     title: Mapping[str, str]
@@ -74,27 +88,39 @@ class ShownIncident:
     resolved_at: datetime | None
     updates: tuple[ShownUpdate, ...]
     components: tuple[ShownComponent, ...]
+    kind: Kind = "incident"
+    impact_set: Impact | None = None
+    scheduled_for: datetime | None = None
+    scheduled_until: datetime | None = None
+    starts_itself: bool = True
+    ends_itself: bool = True
+    postmortem: ShownPostmortem | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One instant. `open`: unresolved incidents, newest first; `closed`: the resolved ones that were asked for."""
+    """One instant. `open`: unresolved incidents, newest first; `closed`: the resolved ones that were asked for.
+
+    `maintenances`: planned work that is not over, by the time it begins, then what is over of what was asked for.
+    """
 
     at: datetime
     components: tuple[ShownComponent, ...]
     open: tuple[ShownIncident, ...]
     closed: tuple[ShownIncident, ...]
+    maintenances: tuple[ShownIncident, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PastIncident:
-    """A resolved incident, for the history."""
+    """An incident or planned work that is over, for the history."""
 
     id: str
     title: Mapping[str, str]
     started_at: datetime
     resolved_at: datetime
     stamp: str
+    kind: Kind = "incident"
 
 
 async def fingerprint(tx: Tx) -> str:
@@ -107,13 +133,15 @@ async def fingerprint(tx: Tx) -> str:
 
 
 async def past_incidents(tx: Tx) -> list[PastIncident]:
-    """Every resolved incident the public was told of, the last resolved first. `stamp` differs when it changed."""
+    """Every incident that is over and the public was told of, the last resolved first.
+
+    `stamp` differs when it changed.
+    """
+    c = incidents.c
     rows = await tx.execute(
-        select(
-            incidents.c.id, incidents.c.title, incidents.c.started_at, incidents.c.resolved_at, _stamp().label("stamp")
-        )
-        .where(incidents.c.phase == "resolved", _public())
-        .order_by(incidents.c.resolved_at.desc(), incidents.c.id)
+        select(c.id, c.title, c.started_at, c.resolved_at, _stamp().label("stamp"), c.kind)
+        .where(c.resolved_at.is_not(None), c.kind == "incident", _public())
+        .order_by(c.resolved_at.desc(), c.id)
     )
     return [PastIncident(**row._mapping) for row in rows]
 
@@ -124,18 +152,26 @@ async def read_snapshot(tx: Tx, *, at: datetime, closed: Collection[str] = ()) -
     rows = (
         await tx.execute(
             select(incidents)
-            .where(or_(incidents.c.phase != "resolved", incidents.c.id.in_(closed)), _public())
+            .where(or_(incidents.c.resolved_at.is_(None), incidents.c.id.in_(closed)), _public())
             .order_by(incidents.c.started_at.desc(), incidents.c.id)
         )
     ).all()
-    said = await _updates(tx, [row.id for row in rows], shown)
-    found = [_incident(row, said[row.id], shown) for row in rows]
+    ids = [row.id for row in rows]
+    said, learnt = await _updates(tx, ids, shown), await _postmortems(tx, ids)
+    found = [_incident(row, said[row.id], shown, learnt.get(row.id)) for row in rows]
+    disruptions = [one for one in found if one.kind == "incident"]
     return Snapshot(
         at=at,
         components=tuple(shown.values()),
-        open=tuple(one for one in found if one.phase != "resolved"),
-        closed=tuple(one for one in found if one.phase == "resolved"),
+        open=tuple(one for one in disruptions if one.resolved_at is None),
+        closed=tuple(one for one in disruptions if one.resolved_at is not None),
+        maintenances=tuple(sorted((one for one in found if one.kind == "maintenance"), key=_by_begin)),
     )
+
+
+def _by_begin(one: ShownIncident) -> tuple[bool, datetime, str]:
+    assert one.scheduled_for is not None
+    return one.resolved_at is not None, one.scheduled_for, one.id
 
 
 async def _components(tx: Tx) -> dict[str, ShownComponent]:
@@ -203,7 +239,22 @@ def _update(row: Mapping[Any, Any], changes: tuple[Change, ...]) -> ShownUpdate:
     return ShownUpdate(**{**row, "texts": texts}, changes=changes)
 
 
-def _incident(row: Any, said: tuple[ShownUpdate, ...], shown: Mapping[str, ShownComponent]) -> ShownIncident:
+async def _postmortems(tx: Tx, incident_ids: Collection[str]) -> dict[str, ShownPostmortem]:
+    c = postmortems.c
+    rows = await tx.execute(
+        select(c.id, c.incident_id, c.number, c.texts, c.published_at)
+        .where(c.incident_id.in_(incident_ids), c.published_at.is_not(None))
+        .order_by(c.number)  # the last one stands
+    )
+    return {row.incident_id: ShownPostmortem(**row._mapping) for row in rows}
+
+
+def _incident(
+    row: Any,
+    said: tuple[ShownUpdate, ...],
+    shown: Mapping[str, ShownComponent],
+    postmortem: ShownPostmortem | None,
+) -> ShownIncident:
     touched = {change.component.key for update in said for change in update.changes}
     return ShownIncident(
         id=row.id,
@@ -217,12 +268,21 @@ def _incident(row: Any, said: tuple[ShownUpdate, ...], shown: Mapping[str, Shown
         resolved_at=row.resolved_at,
         updates=said,
         components=tuple(one for key, one in shown.items() if key in touched),
+        kind=row.kind,
+        impact_set=row.impact_set,
+        scheduled_for=row.scheduled_for,
+        scheduled_until=row.scheduled_until,
+        starts_itself=row.starts_itself,
+        ends_itself=row.ends_itself,
+        postmortem=postmortem,
     )
 
 
 def _public() -> ColumnElement[bool]:
     # An incident is public from its first published update on: the API's readers take the first update unchecked.
-    return exists().where(updates.c.incident_id == incidents.c.id, updates.c.state == "published")
+    # A drill never is, whatever was published in it.
+    said = exists().where(updates.c.incident_id == incidents.c.id, updates.c.state == "published")
+    return and_(said, incidents.c.exercise.is_(False))
 
 
 def _stamp() -> ColumnElement[str]:
@@ -231,7 +291,8 @@ def _stamp() -> ColumnElement[str]:
 
 _FINGERPRINT = text("""
 SELECT (SELECT sum(hashtextextended(c::text, 0)) FROM components c),
-       (SELECT sum(hashtextextended(i::text, 0)) FROM incidents i),
+       (SELECT sum(hashtextextended(i::text, 0)) FROM incidents i WHERE NOT exercise),
        (SELECT sum(hashtextextended(p::text, 0)) FROM parties p),
-       (SELECT count(*) FROM updates WHERE state = 'published')
+       (SELECT count(*) FROM updates WHERE state = 'published'),
+       (SELECT count(*) FROM postmortems WHERE published_at IS NOT NULL)
 """)

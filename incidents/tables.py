@@ -1,15 +1,24 @@
 """The tables incidents owns, for building statements. The CHECKs that guard them stand in the migrations."""
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     Column,
     Computed,
     DateTime,
     ForeignKey,
+    Identity,
+    Index,
     Integer,
+    Interval,
+    LargeBinary,
+    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
+    true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -65,6 +74,24 @@ incidents = Table(
     Column("created_by", Text, nullable=False),
     _moment("created_at", now=True),
     _moment("updated_at", now=True),
+    Column("kind", Text, nullable=False, server_default="incident"),
+    Column("state", Text, nullable=False, server_default="declared"),
+    Column("exercise", Boolean, nullable=False, server_default=false()),
+    Column("severity", SmallInteger),
+    Column("impact_set", Text),
+    Column("notice_limit", Interval),
+    Column("reopening", Boolean, nullable=False, server_default=false()),
+    _moment("scheduled_for"),
+    _moment("scheduled_until"),
+    Column("starts_itself", Boolean, nullable=False, server_default=true()),
+    Column("ends_itself", Boolean, nullable=False, server_default=true()),
+    Column("tells_by_itself", Boolean, nullable=False, server_default=false()),
+    Index(
+        "incidents_scheduled_index",
+        "scheduled_for",
+        "scheduled_until",
+        postgresql_where=text("kind = 'maintenance' AND resolved_at IS NULL"),
+    ),
 )
 
 incident_scope = Table(
@@ -106,4 +133,107 @@ update_components = Table(
     Column("component_key", ForeignKey(components.c.key), primary_key=True),
     Column("old_status", Text, nullable=False),
     Column("new_status", Text, nullable=False),
+)
+
+incident_roles = Table(
+    "incident_roles",
+    metadata,
+    Column("incident_id", ForeignKey(incidents.c.id), primary_key=True),
+    Column("role", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("assigned_by", Text, nullable=False),
+    _moment("assigned_at", required=True),
+)
+
+incident_journal = Table(
+    "incident_journal",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id), nullable=False),
+    _moment("at", required=True),
+    Column("actor", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("details", JSONB, nullable=False, server_default="{}"),
+    Index(None, "incident_id", "at"),
+)
+
+postmortems = Table(
+    "postmortems",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id), nullable=False),
+    Column("number", Integer),
+    Column("texts", JSONB, nullable=False),
+    Column("written_by", Text, nullable=False),
+    _moment("written_at", required=True),
+    Column("published_by", Text),
+    _moment("published_at"),
+    UniqueConstraint("incident_id", "number"),
+    Index("postmortems_draft_index", "incident_id", unique=True, postgresql_where=text("published_at IS NULL")),
+)
+
+promises = Table(
+    "promises",
+    metadata,
+    Column("update_id", ForeignKey(updates.c.id), primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id), nullable=False, index=True),
+    _moment("due_at", required=True),
+    Column("state", Text, nullable=False, server_default="standing"),
+    _moment("settled_at"),
+    _moment("followed_at"),
+    _moment("warned_at"),
+    _moment("alarmed_at"),
+    Index("promises_standing_index", "incident_id", unique=True, postgresql_where=text("state = 'standing'")),
+    Index("promises_to_alarm_index", "due_at", postgresql_where=text("state = 'missed' AND alarmed_at IS NULL")),
+)
+
+party_confirmations = Table(
+    "party_confirmations",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id), nullable=False, index=True),
+    Column("party_key", ForeignKey(parties.c.key), nullable=False),
+    Column("component_key", ForeignKey(components.c.key), nullable=False),
+    Column("what", Text, nullable=False),
+    _moment("confirmed_at", required=True),
+    Column("evidence", Text, nullable=False),
+    Column("noted_by", Text, nullable=False),
+    _moment("noted_at", required=True),
+)
+
+alert_mappings = Table(
+    "alert_mappings",
+    metadata,
+    Column("label", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("key", Text, primary_key=True),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("incident_id", ForeignKey(incidents.c.id), nullable=False),
+    Column("source", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("group_key", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("labels", JSONB, nullable=False),
+    Column("annotations", JSONB, nullable=False),
+    _moment("starts_at", required=True),
+    _moment("ends_at"),
+    _moment("first_seen_at", required=True),
+    _moment("last_seen_at", required=True),
+    Column("times", Integer, nullable=False, server_default="1"),
+    UniqueConstraint("incident_id", "source", "fingerprint", "starts_at"),
+    Index(None, "source", "fingerprint"),
+    Index(None, "source", "group_key"),
+)
+
+alert_signatures = Table(
+    "alert_signatures",
+    metadata,
+    Column("signature", LargeBinary, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False, index=True),
 )

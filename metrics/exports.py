@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import dialect
 
 from foundation.database import Driver, Tx, driver
 from foundation.errors import Invalid, NotFound
-from metrics.facts import case_facts, contact_facts, delivery_facts, incident_facts, update_facts
+from metrics.facts import case_facts, contact_facts, delivery_facts, incident_facts, promise_facts, update_facts
 
 EXPORTS = {
     "deliveries": delivery_facts,
@@ -22,6 +22,7 @@ EXPORTS = {
     "cases": case_facts,
     "incidents": incident_facts,
     "updates": update_facts,
+    "promises": promise_facts,
 }
 FORMATS = {"csv": "text/csv; charset=utf-8; header=present", "ndjson": "application/x-ndjson"}
 

@@ -78,6 +78,10 @@ incident_facts = _view(
     created_at=_MOMENT,
     updates_published=_NUMBER,
     first_published_at=_MOMENT,
+    kind=_CODE,
+    state=_CODE,
+    exercise=_CODE,
+    severity=_NUMBER,
 )
 update_facts = _view(
     "update_facts",
@@ -93,5 +97,17 @@ update_facts = _view(
     approved_at=_MOMENT,
     published_at=_MOMENT,
 )
+promise_facts = _view(
+    "promise_facts",
+    update_id=_CODE,
+    incident_id=_CODE,
+    state=_CODE,
+    due_at=_MOMENT,
+    settled_at=_MOMENT,
+    followed_at=_MOMENT,
+    warned_at=_MOMENT,
+    alarmed_at=_MOMENT,
+    exercise=_CODE,
+)
 
-FACTS = (delivery_facts, contact_facts, case_facts, incident_facts, update_facts)
+FACTS = (delivery_facts, contact_facts, case_facts, incident_facts, update_facts, promise_facts)

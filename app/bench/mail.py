@@ -7,7 +7,6 @@ the least that planning needs.
 import asyncio
 import json
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -29,8 +28,8 @@ import notify
 from app.bench.machine import machine
 from app.bench.ports import free_port, wait_until_open
 from app.bench.processes import cpu_seconds, peak_memory_mib
-from app.migrations import migrate, with_database
-from app.postgres import embedded_postgres
+from app.bench.scratch import bench_database
+from app.bench.tunnels import tunnels
 from foundation.clock import system_clock
 from foundation.database import Database
 from foundation.tokens import Tokens
@@ -51,24 +50,32 @@ _ROOT = Path(__file__).resolve().parent.parent.parent
 _SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])
 
 
-def bench_mail(recipients: int, dkim: Dkim = "none") -> dict[str, object]:
+def bench_mail(recipients: int, dkim: Dkim = "none", *, tls: bool = False) -> dict[str, object]:
     """Send an update to `recipients` people and give the figures: the best of some rounds, ours and the baseline's.
 
     `seconds` runs from the start of publication to the last result on disk, planning included. `dkim`: what signs each
-    mail; the baseline's are never signed. Without Debian's package postfix there is no baseline, and the demo's mailbox
-    receives.
+    mail; the baseline's are never signed. `tls`: both sides reach the sink through TLS, smtp-source by a tunnel.
+    Without Debian's package postfix there is no baseline, and the demo's mailbox receives.
     """
-    sink, source = shutil.which("smtp-sink", path=_SBIN), shutil.which("smtp-source", path=_SBIN)
+    sink, source = _program("smtp-sink"), _program("smtp-source")
+    stunnel = _program("stunnel") if tls else None
+    if tls and not (sink and source and stunnel):
+        raise RuntimeError("TLS is measured through stunnel; install Debian's packages postfix and stunnel4.")
     rates: list[float] = []
     took: list[_Round] = []
-    with _sink(sink) as (port, receiver), bench_database() as url, _key(dkim) as key:
+    with (
+        _sink(sink) as (port, receiver),
+        _ways(stunnel, port) as (relay, way),
+        bench_database() as url,
+        _key(dkim) as key,
+    ):
         asyncio.run(load_directory(url, recipients))
         for number in range(ROUNDS):
             if sink and source:
-                rates.append(_baseline(source, port, recipients))
-            took.append(uvloop.run(_ours(url, port, recipients, number, key=key, receiver=receiver)))
+                rates.append(_baseline(source, way, recipients))
+            took.append(uvloop.run(_ours(url, relay, recipients, number, key=key, receiver=receiver)))
     best = min(took, key=lambda one: one.seconds)
-    baseline = max(rates, default=None)
+    baseline, baseline_name = max(rates, default=None), "smtp-source through stunnel" if tls else "smtp-source"
     return {
         "bench": "mail",
         "n": recipients,
@@ -76,7 +83,7 @@ def bench_mail(recipients: int, dkim: Dkim = "none") -> dict[str, object]:
         "per_second": round(recipients / best.seconds),
         "planning_seconds": round(best.planning, 2),
         "per_second_after_planning": round(recipients / (best.seconds - best.planning)),
-        "baseline": {"name": "smtp-source", "per_second": round(baseline)} if baseline else None,
+        "baseline": {"name": baseline_name, "per_second": round(baseline)} if baseline else None,
         "ratio": round(recipients / best.seconds / baseline, 3) if baseline else None,
         # Far apart: the machine was busy.
         "rounds": {
@@ -90,6 +97,7 @@ def bench_mail(recipients: int, dkim: Dkim = "none") -> dict[str, object]:
         },
         "peak_memory_mib": best.peak_memory and round(best.peak_memory, 1),
         "dkim": dkim,
+        "tls": tls,
         "message_bytes": MESSAGE_BYTES,
         "workers": WORKERS,
         "connections": CONNECTIONS,
@@ -127,6 +135,23 @@ def _key(dkim: Dkim) -> Iterator[str]:
 # The other side
 
 
+def _program(name: str) -> str | None:
+    return shutil.which(name, path=_SBIN)
+
+
+@contextmanager
+def _ways(stunnel: str | None, sink: int) -> Iterator[tuple[str, int]]:
+    """How to the sink: the relay's URL for ours, and the port for the baseline. With `stunnel` both go through TLS."""
+    if stunnel is None:
+        yield f"smtp://127.0.0.1:{sink}", sink
+        return
+    with (
+        tempfile.TemporaryDirectory(prefix="stormdesk-bench-") as folder,
+        tunnels(stunnel, Path(folder), sink) as found,
+    ):
+        yield f"smtps://127.0.0.1:{found.secured}?fingerprint=sha256:{found.fingerprint}", found.plain
+
+
 @contextmanager
 def _sink(smtp_sink: str | None) -> Iterator[tuple[int, int]]:
     """Something that takes mail and throws it away; yields its port and process."""
@@ -157,42 +182,8 @@ def _baseline(program: str, port: int, messages: int) -> float:
 # Ours
 
 
-@contextmanager
-def bench_database() -> Iterator[str]:
-    """A fresh database on the configured server, or on an embedded one of its own with its usual settings."""
-    configured = os.environ.get("STORMDESK_DATABASE_URL")
-    if configured:
-        with _database_on(configured) as url:
-            yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="stormdesk-bench-") as folder:
-        Path(folder).chmod(0o755)
-        with embedded_postgres(Path(folder)) as server, _database_on(server) as url:
-            yield url
-
-
-@contextmanager
-def _database_on(server: str) -> Iterator[str]:
-    name = f"stormdesk_bench_{secrets.token_hex(4)}"
-    url = with_database(server, name)
-    asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
-    try:
-        migrate(url)
-        yield url
-    finally:
-        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
-
-
-async def _ours(url: str, port: int, recipients: int, number: int, *, key: str, receiver: int) -> _Round:
-    async with _workers(url, port, key) as senders:
+async def _ours(url: str, relay: str, recipients: int, number: int, *, key: str, receiver: int) -> _Round:
+    async with _workers(url, relay, key) as senders:
         database = Database(url, pool=2)
         try:
             sent_before, received_before = cpu_seconds(senders), cpu_seconds([receiver])
@@ -295,9 +286,9 @@ async def _everything_recorded(database: Database, key: str, recipients: int) ->
 
 
 @asynccontextmanager
-async def _workers(url: str, port: int, key: str) -> AsyncIterator[list[int]]:
+async def _workers(url: str, relay: str, key: str) -> AsyncIterator[list[int]]:
     """The senders, started and waiting for work: processes of their own, as `stormdesk work` is. Yields their ids."""
-    command = [sys.executable, "-m", "app.bench.mail_worker", str(port), str(CONNECTIONS), str(DEPTH), key]
+    command = [sys.executable, "-m", "app.bench.mail_worker", relay, str(CONNECTIONS), str(DEPTH), key]
     pipe = asyncio.subprocess.PIPE
     workers = [
         await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdin=pipe, stdout=pipe) for _ in range(WORKERS)

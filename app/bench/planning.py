@@ -6,7 +6,8 @@ import time
 import asyncpg
 
 from app.bench.machine import machine
-from app.bench.mail import bench_database, load_directory, publish
+from app.bench.mail import load_directory, publish
+from app.bench.scratch import bench_database
 from foundation.database import Database
 
 SIZES = (10_000, 100_000, 1_000_000)

@@ -6,11 +6,8 @@ same text over as many binds with the same window, each from one process.
 
 import asyncio
 import json
-import os
-import secrets
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -24,9 +21,8 @@ from sqlalchemy import select, text
 import notify
 from app.bench.machine import machine
 from app.bench.ports import free_port, wait_until_open
+from app.bench.scratch import bench_database
 from app.bench.sms_text import TEXT
-from app.migrations import migrate, with_database
-from app.postgres import embedded_postgres
 from foundation.database import Database
 
 ROUNDS = 2
@@ -52,7 +48,7 @@ def bench_sms(recipients: int) -> dict[str, object]:
     """
     ours: list[_Took] = []
     bare: list[_Took] = []
-    with _centre() as port, _database() as url:
+    with _centre() as port, bench_database() as url:
         asyncio.run(_load_directory(url, recipients))
         for number in range(ROUNDS):
             bare.append(_baseline(port, recipients))
@@ -106,40 +102,6 @@ def _baseline(port: int, texts: int) -> _Took:
     )
     found = json.loads(done.stdout)
     return _Took(found["seconds"], found["cpu_seconds"])
-
-
-@contextmanager
-def _database() -> Iterator[str]:
-    """A fresh database on the configured server, or on an embedded one of its own with its usual settings."""
-    configured = os.environ.get("STORMDESK_DATABASE_URL")
-    if configured:
-        with _database_on(configured) as url:
-            yield url
-        return
-    with tempfile.TemporaryDirectory(prefix="stormdesk-bench-") as folder:
-        Path(folder).chmod(0o755)
-        with embedded_postgres(Path(folder)) as server, _database_on(server) as url:
-            yield url
-
-
-@contextmanager
-def _database_on(server: str) -> Iterator[str]:
-    name = f"stormdesk_bench_{secrets.token_hex(4)}"
-    url = with_database(server, name)
-    asyncio.run(_execute(server, f"CREATE DATABASE {name}"))
-    try:
-        migrate(url)
-        yield url
-    finally:
-        asyncio.run(_execute(server, f"DROP DATABASE {name} WITH (FORCE)"))
-
-
-async def _execute(url: str, statement: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def _load_directory(url: str, recipients: int) -> None:
