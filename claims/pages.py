@@ -17,7 +17,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from claims.desk import list_cases, read_case_filter, show_case
+from claims.case_view import show_case
+from claims.desk import list_cases, read_case_filter
 from claims.evidence import REGIONS
 from claims.intake import Arrival, Intake, fingerprint
 from claims.ports import Outage, OutageLookup
@@ -88,7 +89,7 @@ def routes(
         Route("/track", case.ask, methods=["GET"]),
         Route("/track", case.find, methods=["POST"]),
         Route("/t/{token}", case.show, methods=["GET"]),
-        *_desk_routes(database),
+        *_desk_routes(database, clock),
     ]
 
 
@@ -296,7 +297,7 @@ def _contact_state(database: Database) -> Callable[..., Any]:
     return state
 
 
-def _desk_routes(database: Database) -> list[BaseRoute]:
+def _desk_routes(database: Database, clock: Clock) -> list[BaseRoute]:
     @needs("cases.read")
     async def cases(request: Request) -> Response:
         wanted = read_case_filter(request.query_params)
@@ -306,7 +307,7 @@ def _desk_routes(database: Database) -> list[BaseRoute]:
     @needs("cases.read")
     async def case(request: Request) -> Response:
         async with database.snapshot() as tx:
-            return _json(await show_case(tx, request.path_params["number"]))
+            return _json(await show_case(tx, request.path_params["number"], now=clock()))
 
     return [
         Route("/api/v1/cases", cases, methods=["GET"]),
