@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from claims import Intake, Resolver
 from claims.collapse import case_number
-from claims.desk import show_case
+from claims.case_view import show_case
 from foundation.database import Database, driver
 from foundation.errors import NotFound
 from tests.support.claimants import OUTAGES, a_customer, an_incident, partition, resolve, send
