@@ -6,8 +6,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from claims import Intake, Resolver
-from claims.collapse import case_number
 from claims.case_view import show_case
+from claims.collapse import case_number
 from foundation.database import Database, driver
 from foundation.errors import NotFound
 from tests.support.claimants import OUTAGES, a_customer, an_incident, partition, resolve, send
