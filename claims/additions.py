@@ -24,13 +24,10 @@ from notify import BadAddress, normalise_mail, normalise_phone
 
 _QUESTION_MARKS = "?？؟"
 # How a question begins that was typed without its mark, in the languages we speak.
-_ASKING = frozenset(
-    "who what when where why how can could will would may is are do does did "
-    "wie wat wanneer waar waarom hoe kan kunt kunnen mag zal "
-    "wer was wann wo warum wieso können kann darf "
-    "qui quand où pourquoi comment pouvez puis "
-    "quién qué cuándo dónde cómo puedo pueden".split()
-)
+_ENGLISH = ("who", "what", "when", "where", "why", "how", "can", "could", "will", "would", "may", "is", "are", "do")
+_DUTCH = ("wie", "wat", "wanneer", "waar", "waarom", "hoe", "kan", "kunt", "kunnen", "mag")
+_OTHERS = ("wer", "was", "wann", "wo", "warum", "wieso", "können", "darf", "qui", "quand", "où", "pourquoi", "comment")
+_ASKING = frozenset((*_ENGLISH, *_DUTCH, *_OTHERS, "pouvez", "quién", "qué", "cuándo", "dónde", "cómo", "puedo"))
 
 
 async def add(tx: Tx, link: Link, case: Followed, words: str, *, language: str, key: str | None, now: datetime) -> int:

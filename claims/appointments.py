@@ -3,6 +3,7 @@
 It hangs on the contact that asked, and moves with it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -12,7 +13,7 @@ from claims.cases import Held, journal, plain
 from claims.clocks import call_by
 from claims.evidence import REGIONS
 from foundation.actors import Actor
-from foundation.database import Tx, driver
+from foundation.database import Driver, Tx, driver
 from foundation.errors import Conflict, Fault, Invalid, NotFound
 from notify import BadAddress, normalise_phone
 
@@ -117,3 +118,15 @@ def _phone(text: str) -> str | None:
     except BadAddress:
         fault = "We cannot read this phone number. Try it with the country first, like +31 6 12345678."
         raise Invalid(fault, [Fault("phone", fault)]) from None
+
+
+async def cancel_all(connection: Driver, contact_ids: Sequence[int], *, now: datetime) -> None:
+    """Whoever wrote these contacts wants nothing more of us."""
+    await connection.execute(
+        """
+        UPDATE appointments SET state = 'cancelled', ended_at = $2
+         WHERE contact_id = ANY ($1::bigint[]) AND state = 'promised'
+        """,
+        list(contact_ids),
+        now,
+    )

@@ -13,6 +13,7 @@ from typing import Any
 
 import asyncpg
 
+from claims.answers import ContactState
 from claims.clocks import Clock, ClockKind
 from claims.evidence import REGIONS, clues_in
 from claims.links import Link, current_turn, has_lapsed
@@ -356,10 +357,10 @@ SELECT f.id FROM feedback f JOIN cases c ON c.id = f.case_id
 """
 
 
-async def contact_state(tx: Tx, receipt: str) -> str | None:
+async def contact_state(tx: Tx, receipt: str) -> ContactState | None:
     """`received` or `in_a_case`; None: no such contact."""
     state = await (await driver(tx)).fetchval("SELECT state FROM contacts WHERE receipt = $1", receipt)
-    return None if state is None else "received" if state == "received" else "in_a_case"
+    return None if state is None else ContactState("received" if state == "received" else "in_a_case")
 
 
 async def recognise(tx: Tx, typed: str, fact: str) -> str | None:
