@@ -5,6 +5,7 @@ It speaks HTTP and opens the transactions; what a link shows and what it may cha
 """
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -283,7 +284,7 @@ class _CasePages:
             soonest=(self._clock() + timedelta(hours=1)).astimezone(ZoneInfo(self._look.zone)),
             refused=refused,
             act=act,
-            typed=typed or {},
+            typed=defaultdict(str, typed or {}),
             did=did if did in self.acts else "",
             form_name=hashlib.sha256(f"{case.case_number}{self._clock().isoformat()}".encode()).hexdigest()[:16],
         )
