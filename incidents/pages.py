@@ -99,7 +99,7 @@ class _Incidents:
 
     @needs("incidents.declare")
     async def amend(self, request: Request) -> Response:
-        changes = msgspec.structs.asdict(read_body(await request.body(), IncidentChanges))
+        changes = read_body(await request.body(), IncidentChanges).changes()
         async with self._database.transaction() as tx:
             amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=self._clock())
         return _json(amended)
