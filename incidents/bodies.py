@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase, UpdateText
+from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase
+from incidents.wording import UpdateText
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Severity = Annotated[int, msgspec.Meta(ge=1, le=4)]
@@ -57,13 +58,32 @@ class IncidentChanges(msgspec.Struct, forbid_unknown_fields=True):
         return {**msgspec.structs.asdict(self), "notice_limit": limit}
 
 
+class LinkBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Somewhere to go: `url` begins with https:, tel: or mailto:."""
+
+    label: str
+    url: str
+
+
+class SegmentAdviceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What one part of the audience can do. `segment`: its key; `who`: how they know that they are meant."""
+
+    segment: str
+    who: str
+    text: str
+    links: list[LinkBody] = []
+
+
 class TextBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The text of an update in one language."""
+    """The text of an update in one language. `wrong`: of a correction, what was not true."""
 
     title: str
     body: str
     advice: str
     cause: str = ""
+    wrong: str = ""
+    links: list[LinkBody] = []
+    advice_for: list[SegmentAdviceBody] = []
 
 
 class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -77,13 +97,13 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
     component_status: ComponentStatus | None = None
     impact: Impact | None = None
     corrects: str | None = None
+    cause_stated_by: str | None = None
+    cause_evidence: str = ""
 
     def draft(self) -> Draft:
         """What is to be said."""
         values = msgspec.structs.asdict(self)
-        values["texts"] = {
-            language: UpdateText(**msgspec.structs.asdict(text)) for language, text in self.texts.items()
-        }
+        values["texts"] = msgspec.convert(msgspec.to_builtins(self.texts), dict[str, UpdateText])
         return Draft(**values)
 
 

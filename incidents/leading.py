@@ -12,9 +12,9 @@ from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.journal import note
-from incidents.lifecycle import prose_faults
 from incidents.records import find_incident
 from incidents.tables import incident_roles, incidents
+from incidents.wording import prose_faults
 
 Role = Literal["commander", "writer"]
 ROLES: tuple[Role, ...] = ("commander", "writer")

@@ -25,7 +25,6 @@ from incidents.components import unknown_scope
 from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
-    LANGUAGES,
     OVER,
     Declaration,
     Draft,
@@ -44,6 +43,7 @@ from incidents.promises import settle_and_promise
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.snapshot import Snapshot, read_snapshot
 from incidents.tables import incident_scope, incidents, parties, updates
+from incidents.wording import LANGUAGES
 
 _log = structlog.get_logger()
 
@@ -196,8 +196,13 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
             impact=draft.impact,
             next_update_at=draft.next_update_at,
             corrects_id=None if draft.corrects is None else await _corrected(tx, incident.id, draft.corrects),
+            cause_stated_by_key=draft.cause_stated_by,
+            cause_evidence=draft.cause_evidence,
+            audience=draft.audience,
             created_by=str(actor),
             created_at=now,
+            written_by=str(actor),
+            written_at=now,
         )
     )
     return await find_update(tx, update_id)
