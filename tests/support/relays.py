@@ -67,8 +67,8 @@ class Temper:
     can be; "lf": with LF alone at the end. `pause`: seconds between the pieces of the first two. `answers`: what it
     says to a verb instead of the usual. `dies_after`: having taken that many mails it closes everything, without a
     word. `closes_after`: the 421 that a connection gets when it has carried that many. `offers`: extensions besides
-    PIPELINING, STARTTLS and SIZE. `greylists`: who is new has to come back. `thinks`: seconds before it says that it has
-    taken a mail.
+    PIPELINING, STARTTLS and SIZE. `greylists`: who is new has to come back. `thinks`: seconds between a mail and its
+    answer.
     """
 
     speech: Literal["usual", "trickle", "fragments", "lump", "lf"] = "usual"
