@@ -17,7 +17,7 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, operations, proof_pages
+from app import audit_pages, openapi, operations, proof_pages
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
@@ -87,6 +87,11 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
     ]
+    routes.append(
+        openapi.route(
+            routes, openapi.Places(parts.settings.public_url, parts.settings.desk_url, desk.cookies.session_name)
+        )
+    )
     if parts.settings.ops_bind is None:
         exposition = metrics.pages.exposition_page(parts.database)
         routes += operations.routes(parts, exposition, guarded=True)

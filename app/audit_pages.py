@@ -1,7 +1,8 @@
 """The record of who did what, to look through: a page of the desk, and `GET /api/v1/audit`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from urllib.parse import urlencode
 
 import msgspec
@@ -9,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.audit import Search, search
+from app.audit import Entry, Search, search
 from app.desk import Desk
 from foundation.access import needs
+from foundation.calls import call, read_query
 from foundation.database import Database
 from foundation.errors import Fault, Invalid
 
@@ -32,7 +34,12 @@ def _page(desk: Desk) -> Handler:
     async def page(request: Request) -> Response:
         asked = {name: request.query_params.get(name, "")[:_LONGEST] for name in ("q", "actor", "since", "until")}
         try:
-            wanted = read_search(request.query_params, whole_days=True)
+            given = [
+                (name, value)
+                for name, value in request.query_params.items()
+                if value and name in AuditQuery.__struct_fields__
+            ]
+            wanted = read_query(given, AuditQuery).search(whole_days=True)
         except Invalid:  # a date somebody typed by hand: the form shows what was asked, and everything else
             wanted = Search(words=asked["q"], actor=asked["actor"])
         async with desk.parts.database.snapshot() as tx:
@@ -45,42 +52,57 @@ def _page(desk: Desk) -> Handler:
 
 def _api(database: Database) -> Handler:
     @needs("audit.read")
+    @call(gives=AuditPage, query=AuditQuery)
     async def api(request: Request) -> Response:
-        wanted = read_search(request.query_params)
+        """Who did what, when, from where and why, the newest first."""
+        wanted = read_query(request.query_params.multi_items(), AuditQuery).search()
         async with database.snapshot() as tx:
             entries, following = await search(tx, wanted)
-        body = msgspec.json.encode({"entries": entries, "next": following})
+        body = msgspec.json.encode(AuditPage(entries, following))
         return Response(body, media_type="application/json", headers={"Cache-Control": "no-store"})
 
     return api
 
 
-def read_search(query: Mapping[str, str], *, whole_days: bool = False) -> Search:
-    """The search in a query string. `whole_days`: `until` includes the day it names. Raises `Invalid`."""
-    faults: list[Fault] = []
-    since, until = _moment(query, "since", faults), _moment(query, "until", faults)
-    before, limit = query.get("before", ""), query.get("limit", "100")
-    if before and not (before.isascii() and before.isdigit() and len(before) < 19):
-        faults.append(Fault("before", "Must be the `next` of the page before."))
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= 500):
-        faults.append(Fault("limit", "Must be a number from 1 to 500."))
-    if faults:
-        raise Invalid("The record cannot be searched like that.", faults)
-    if until is not None and whole_days:
-        until += timedelta(days=1)
-    return Search(
-        words=query.get("q", "")[:_LONGEST],
-        actor=query.get("actor", "")[:_LONGEST],
-        object=query.get("object", "")[:_LONGEST],
-        since=since,
-        until=until,
-        before=int(before) if before else None,
-        limit=int(limit),
-    )
+class AuditQuery(msgspec.Struct, frozen=True):
+    """What to look for on the record. `since`, `until`: a date or a time. `before`: the `next` of the page before."""
+
+    q: str = ""
+    actor: str = ""
+    object: str = ""
+    since: str = ""
+    until: str = ""
+    before: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=500)] = 100
+
+    def search(self, *, whole_days: bool = False) -> Search:
+        """The search. `whole_days`: `until` includes the day it names. Raises `Invalid`."""
+        faults: list[Fault] = []
+        since, until = _moment(self.since, "since", faults), _moment(self.until, "until", faults)
+        if faults:
+            raise Invalid("The record cannot be searched like that.", faults)
+        if until is not None and whole_days:
+            until += timedelta(days=1)
+        return Search(
+            words=self.q[:_LONGEST],
+            actor=self.actor[:_LONGEST],
+            object=self.object[:_LONGEST],
+            since=since,
+            until=until,
+            before=self.before,
+            limit=self.limit,
+        )
 
 
-def _moment(query: Mapping[str, str], name: str, faults: list[Fault]) -> datetime | None:
-    if not (text := query.get(name, "")):
+class AuditPage(msgspec.Struct, frozen=True):
+    """Some of the record, the newest first. `next`: the `before` of the next page; null at the end."""
+
+    entries: Sequence[Entry]
+    next: int | None
+
+
+def _moment(text: str, name: str, faults: list[Fault]) -> datetime | None:
+    if not text:
         return None
     try:
         read = datetime.fromisoformat(text)

@@ -25,6 +25,11 @@ class Cookies:
         self._device = f"{prefix}stormdesk-device"
         self._journey = f"{prefix}stormdesk-journey"
 
+    @property
+    def session_name(self) -> str:
+        """What the session's cookie is called."""
+        return self._session
+
     def session(self, sent: Mapping[str, str]) -> str:
         """The session's token; empty when there is none."""
         return sent.get(self._session, "")

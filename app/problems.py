@@ -3,7 +3,7 @@
 Whoever reads a page gets a page: words instead of JSON where a browser asks for something outside /api.
 """
 
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 import msgspec
@@ -17,22 +17,37 @@ from app.answers import GUARDS
 from app.desk import Desk
 from app.templates import render
 from foundation.database import DatabaseAway
-from foundation.errors import Busy, Conflict, Invalid, NotFound, Refusal
+from foundation.errors import Busy, Conflict, Fault, Invalid, NotFound, Refusal
 from foundation.languages import choose_language
 
 _log = structlog.get_logger()
 _SIGNED_OUT = "You are signed out. Sign in and repeat it."
 
-_STATUS: dict[type[Refusal], int] = {Invalid: 422, NotFound: 404, Conflict: 409, Busy: 503}
+# What the class of a refusal is in HTTP.
+REFUSED: dict[type[Refusal], int] = {Invalid: 422, NotFound: 404, Conflict: 409, Busy: 503}
 _HTTP_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
-def problem(status: int, code: str, detail: str, *, retry_after: int | None = None, **more: Any) -> Response:
+class Problem(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """Why something was not done (RFC 9457). `code` is stable; `detail` is for people; `errors`: field by field."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: Sequence[Fault] = ()
+
+
+def problem(
+    status: int, code: str, detail: str, *, retry_after: int | None = None, errors: Sequence[Fault] = ()
+) -> Response:
     """One problem document."""
-    body = {"type": f"urn:stormdesk:{code}", "title": code.replace("_", " "), "status": status, "code": code}
+    kind, title = f"urn:stormdesk:{code}", code.replace("_", " ")
+    said = Problem(type=kind, title=title, status=status, code=code, detail=detail, errors=errors)
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else {}
     return Response(
-        msgspec.json.encode({**body, "detail": detail, **more}),
+        msgspec.json.encode(said),
         status,
         headers={"Cache-Control": "no-store", **headers},
         media_type="application/problem+json",
@@ -40,7 +55,7 @@ def problem(status: int, code: str, detail: str, *, retry_after: int | None = No
 
 
 def _reads_pages(request: Request) -> bool:
-    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+    return "text/html" in request.headers.get("accept", "") and not f"{request.url.path}/".startswith("/api/")
 
 
 def _page(request: Request, template: str, status: int, *, retry_after: int | None = None) -> Response:
@@ -59,12 +74,10 @@ class Problems:
     async def refusal(self, request: Request, error: Exception) -> Response:
         """The answer to a `Refusal`."""
         assert isinstance(error, Refusal)
-        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
+        status = next((code for kind, code in REFUSED.items() if isinstance(error, kind)), 400)
         if _is_at_desk(request):
             return self._desk.page(request, "app/refused.html", status, said=error.message)
-        faults = [{"field": fault.field, "message": fault.message} for fault in error.faults]
-        more = {"errors": faults} if faults else {}
-        return problem(status, error.code, error.message, retry_after=error.retry_after, **more)
+        return problem(status, error.code, error.message, retry_after=error.retry_after, errors=error.faults)
 
     async def http_error(self, request: Request, error: Exception) -> Response:
         """The answer to Starlette's own errors (no such route, wrong method, no right to enter)."""

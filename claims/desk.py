@@ -3,9 +3,8 @@
 Read only. Deciding, replying, merging by hand and taking apart come with their own use cases.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import msgspec
@@ -13,7 +12,7 @@ import msgspec
 from claims.receipts import grouped
 from claims.submissions import NOTHING_SAID, Submission, stored_submission
 from foundation.database import Tx, driver
-from foundation.errors import Fault, Invalid, NotFound
+from foundation.errors import NotFound
 
 MOST_ON_A_PAGE = 200
 
@@ -30,29 +29,21 @@ class CaseFilter:
     limit: int = 50
 
 
-def read_case_filter(query: Mapping[str, str]) -> CaseFilter:
-    """The filters in a query string. Raises `Invalid` that names every one that is wrong."""
-    faults = []
-    state, known = query.get("state"), query.get("known")
-    after, limit = query.get("after", "0"), query.get("limit", "50")
-    if state not in (None, "open", "closed"):
-        faults.append(Fault("state", "Must be open or closed."))
-    if known not in (None, "true", "false"):
-        faults.append(Fault("known", "Must be true or false."))
-    if not (after.isascii() and after.isdigit() and len(after) < 19):
-        faults.append(Fault("after", "Must be the `next` of the page before."))
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 4 and 1 <= int(limit) <= MOST_ON_A_PAGE):
-        faults.append(Fault("limit", f"Must be a number from 1 to {MOST_ON_A_PAGE}."))
-    if faults:
-        raise Invalid("The list cannot be made like that.", faults)
-    return CaseFilter(
-        incident_id=_plain(query.get("incident")),
-        state=state,
-        customer_number=_plain(query.get("customer")),
-        known=None if known is None else known == "true",
-        after=int(after),
-        limit=int(limit),
-    )
+class CaseQuery(msgspec.Struct, frozen=True, rename={"incident_id": "incident", "customer_number": "customer"}):
+    """Which cases to list, in a query string. `after`: the `next` of the page before."""
+
+    incident_id: str | None = None
+    state: Literal["open", "closed"] | None = None
+    customer_number: str | None = None
+    known: bool | None = None
+    after: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_ON_A_PAGE)] = 50
+
+    def filter(self) -> CaseFilter:
+        """Which cases to list."""
+        return CaseFilter(
+            _plain(self.incident_id), self.state, _plain(self.customer_number), self.known, self.after, self.limit
+        )
 
 
 async def list_cases(tx: Tx, wanted: CaseFilter) -> dict[str, Any]:

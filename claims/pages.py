@@ -17,7 +17,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from claims.desk import list_cases, read_case_filter, show_case
+from claims.answers import CasePage, CaseShown, ContactState, Received
+from claims.desk import CaseQuery, list_cases, show_case
 from claims.evidence import REGIONS
 from claims.intake import Arrival, Intake, fingerprint
 from claims.ports import Outage, OutageLookup
@@ -27,6 +28,7 @@ from claims.submissions import (
     FIELDS,
     LARGEST_BODY,
     LARGEST_FORM,
+    Submission,
     form_faults,
     from_form,
     idempotency_key,
@@ -38,9 +40,10 @@ from claims.submissions import (
 )
 from claims.tracking import contact_state, follow, read_track_token, recognise, track_token
 from foundation.access import ANYBODY, for_anybody, needs
+from foundation.calls import Call, call, read_query
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
-from foundation.errors import Busy, Fault, NotFound
+from foundation.errors import Busy, Fault, Invalid, NotFound
 from foundation.tokens import Tokens
 
 # A case is nobody's business but its owner's: not a cache's, not a search engine's.
@@ -93,9 +96,25 @@ def routes(
 
 
 class _Contacts:
-    """`POST /api/v1/contacts`, spoken straight in ASGI: it is the one call that hundreds of thousands make at once."""
+    """Tell us something. The answer comes once it is on disk: a receipt, and where to follow what becomes of it.
 
+    Nothing is required, but something must be said. With an Idempotency-Key the same words can be sent again without
+    becoming two contacts.
+    """
+
+    # Spoken straight in ASGI: it is the one call that hundreds of thousands make at once.
     entry = ANYBODY
+    call = Call(
+        takes=Submission,
+        gives=Received,
+        status=202,
+        located=True,
+        headers={"Idempotency-Key": "1 to 200 printable ASCII characters that nobody else uses, such as a UUID."},
+        refuses={
+            Invalid: ("invalid_contact", "invalid_idempotency_key", "idempotency_key_reused"),
+            Busy: ("busy",),
+        },
+    )
 
     def __init__(self, intake: Intake, tokens: Tokens, public_url: str) -> None:
         self._intake = intake
@@ -110,7 +129,7 @@ class _Contacts:
         said = read_json(raw)
         receipt = await self._intake.accept(Arrival("api", language_tag(said.language), raw, key))
         track_url = f"{self._public_url}/t/{track_token(self._tokens, receipt)}"
-        answer = msgspec.json.encode({"receipt": grouped(receipt), "track_url": track_url})
+        answer = msgspec.json.encode(Received(grouped(receipt), track_url))
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(answer)).encode()),
@@ -283,6 +302,7 @@ class _CasePages:
 
 def _contact_state(database: Database) -> Callable[..., Any]:
     @for_anybody
+    @call(gives=ContactState, refuses={NotFound: ("no_such_contact",)})
     async def state(request: Request) -> Response:
         """Whether the contact has its case yet, and nothing about anybody."""
         receipt = read_receipt(request.path_params["receipt"])
@@ -291,20 +311,24 @@ def _contact_state(database: Database) -> Callable[..., Any]:
             found = await contact_state(tx, receipt or "")
         if found is None:
             raise NotFound("We know no contact with this receipt.", code="no_such_contact")
-        return _json({"state": found})
+        return _json(found)
 
     return state
 
 
 def _desk_routes(database: Database) -> list[BaseRoute]:
     @needs("cases.read")
+    @call(gives=CasePage, query=CaseQuery)
     async def cases(request: Request) -> Response:
-        wanted = read_case_filter(request.query_params)
+        """Cases, oldest first, a page at a time."""
+        wanted = read_query(request.query_params.multi_items(), CaseQuery).filter()
         async with database.snapshot() as tx:
             return _json(await list_cases(tx, wanted))
 
     @needs("cases.read")
+    @call(gives=CaseShown, refuses={NotFound: ("no_such_case",)})
     async def case(request: Request) -> Response:
+        """A case with its contacts and journal. An old number leads to the case it was merged into."""
         async with database.snapshot() as tx:
             return _json(await show_case(tx, request.path_params["number"]))
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
+from claims.answers import ContactState
 from claims.evidence import REGIONS, clues_in
 from claims.receipts import LENGTH, masked, read_receipt
 from claims.submissions import NOTHING_SAID, Submission, stored_submission
@@ -99,10 +100,10 @@ async def follow(tx: Tx, receipt: str) -> Followed | None:
     )
 
 
-async def contact_state(tx: Tx, receipt: str) -> str | None:
-    """`received` or `in_a_case`; None: no such contact."""
+async def contact_state(tx: Tx, receipt: str) -> ContactState | None:
+    """Whether the contact has its case yet; None: no such contact."""
     state = await (await driver(tx)).fetchval("SELECT state FROM contacts WHERE receipt = $1", receipt)
-    return None if state is None else "received" if state == "received" else "in_a_case"
+    return None if state is None else ContactState("received" if state == "received" else "in_a_case")
 
 
 async def recognise(tx: Tx, typed_receipt: str, fact: str) -> str | None:

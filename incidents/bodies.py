@@ -1,12 +1,12 @@
-"""What callers of the staff API may send, as types, and reading it so that every fault is listed at once."""
+"""What callers of the staff API may send, as types (`foundation.calls` reads it)."""
 
 from datetime import datetime
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Annotated
 
 import msgspec
 
-from foundation.errors import Fault, Invalid
-from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase, UpdateText
+from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase
+from incidents.wording import UpdateText
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Names = Annotated[list[str], msgspec.Meta(max_length=50_000)]
@@ -36,13 +36,32 @@ class IncidentChanges(msgspec.Struct, forbid_unknown_fields=True):
     groups: Names = []
 
 
+class LinkBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Somewhere to go: `url` begins with https:, tel: or mailto:."""
+
+    label: str
+    url: str
+
+
+class SegmentAdviceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What one part of the audience can do. `segment`: its key; `who`: how they know that they are meant."""
+
+    segment: str
+    who: str
+    text: str
+    links: list[LinkBody] = []
+
+
 class TextBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The text of an update in one language."""
+    """The text of an update in one language. `wrong`: of a correction, what was not true."""
 
     title: str
     body: str
     advice: str
     cause: str = ""
+    wrong: str = ""
+    links: list[LinkBody] = []
+    advice_for: list[SegmentAdviceBody] = []
 
 
 class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,13 +75,13 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
     component_status: ComponentStatus | None = None
     impact: Impact | None = None
     corrects: str | None = None
+    cause_stated_by: str | None = None
+    cause_evidence: str = ""
 
     def draft(self) -> Draft:
         """What is to be said."""
         values = msgspec.structs.asdict(self)
-        values["texts"] = {
-            language: UpdateText(**msgspec.structs.asdict(text)) for language, text in self.texts.items()
-        }
+        values["texts"] = msgspec.convert(msgspec.to_builtins(self.texts), dict[str, UpdateText])
         return Draft(**values)
 
 
@@ -76,54 +95,3 @@ class PublishBody(msgspec.Struct, forbid_unknown_fields=True):
     urgent: bool = False
     hold: bool = False
     not_after: Moment | None = None
-
-
-T = TypeVar("T", bound=msgspec.Struct)
-
-
-def read_body(raw: bytes, kind: type[T]) -> T:
-    """The body as a `kind`. Raises Invalid with a fault for every field that is missing, unknown or wrong."""
-    try:
-        content = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Invalid("The request is not JSON.", code="not_json") from None
-    faults: list[Fault] = []
-    found = _convert(content, kind, "", faults)
-    if faults:
-        raise Invalid("Some fields need mending.", faults)
-    return found  # type: ignore[no-any-return]  # of this kind, or there were faults
-
-
-def _convert(value: Any, kind: Any, field: str, faults: list[Fault]) -> Any:
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return _convert_struct(value, kind, field, faults)
-    if get_origin(kind) is dict and isinstance(value, dict):
-        inner = get_args(kind)[1]
-        return {name: _convert(one, inner, _join(field, name), faults) for name, one in value.items()}
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        faults.append(Fault(field, str(error).partition(" - at ")[0].replace("`", "") + "."))
-        return None
-
-
-def _convert_struct(value: Any, kind: type[msgspec.Struct], field: str, faults: list[Fault]) -> Any:
-    if not isinstance(value, dict):
-        faults.append(Fault(field or "body", "Expected an object."))
-        return None
-    known = {one.name: one for one in msgspec.structs.fields(kind)}
-    before = len(faults)
-    faults += [Fault(_join(field, name), "There is no such field.") for name in value.keys() - known.keys()]
-    for name, one in known.items():
-        if one.required and name not in value:
-            faults.append(Fault(_join(field, name), "This is required."))
-    given = {
-        name: _convert(value[name], one.type, _join(field, name), faults)
-        for name, one in known.items()
-        if name in value
-    }
-    return kind(**given) if len(faults) == before else None
-
-
-def _join(field: str, name: str) -> str:
-    return f"{field}.{name}"[-200:] if field else name[:200]

@@ -13,9 +13,12 @@ from starlette.routing import BaseRoute, Route
 import notify
 from foundation.access import needs
 from foundation.actors import Actor
+from foundation.calls import Refusals, call, read_body
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway, Tx
-from incidents.bodies import IncidentBody, IncidentChanges, PublishBody, UpdateBody, read_body
+from foundation.errors import Conflict, NotFound
+from incidents.answers import CustomerHistory, IncidentShown, PublishedUpdate, UpdatePreview, UpdateProgress
+from incidents.bodies import IncidentBody, IncidentChanges, PublishBody, UpdateBody
 from incidents.page_files import PageNotWritten
 from incidents.publishing import (
     Compose,
@@ -30,11 +33,14 @@ from incidents.publishing import (
     preview_update,
     publish,
 )
-from incidents.records import Update, find_incident, find_update, updates_of
+from incidents.records import Incident, Update, find_incident, find_update, updates_of
 from incidents.status_page import StatusPage
 
 _log = structlog.get_logger()
 
+_NO_INCIDENT: Refusals = {NotFound: ("no_such_incident",)}
+_NO_UPDATE: Refusals = {NotFound: ("no_such_update",)}
+_NOT_TO_STEER: Refusals = {NotFound: ("no_such_update", "not_sent"), Conflict: ("cancelled",)}
 
 # What can be done to the telling of an update while it is under way.
 STEERING = {"release": notify.release, "pause": notify.pause, "resume": notify.resume, "cancel": notify.cancel}
@@ -85,7 +91,9 @@ class _Incidents:
         self._clock = clock
 
     @needs("incidents.declare")
+    @call(takes=IncidentBody, gives=Incident, status=201, located=True)
     async def declare(self, request: Request) -> Response:
+        """Declare an incident. It becomes public with its first published update."""
         now = self._clock()
         declared = read_body(await request.body(), IncidentBody).declaration(now)
         async with self._database.transaction() as tx:
@@ -93,12 +101,19 @@ class _Incidents:
         return _json(incident, 201, location=f"/api/v1/incidents/{incident.id}")
 
     @needs("incidents.read")
+    @call(gives=IncidentShown, refuses=_NO_INCIDENT)
     async def show(self, request: Request) -> Response:
+        """An incident, with everything said or about to be said about it."""
         async with self._database.snapshot() as tx:
             return _json(await _with_updates(tx, request.path_params["id"]))
 
     @needs("incidents.declare")
+    @call(takes=IncidentChanges, gives=Incident, refuses=_NO_INCIDENT)
     async def amend(self, request: Request) -> Response:
+        """Correct what an incident is called, how bad it is or since when, and add to what it concerns.
+
+        What is added counts from the next update on. Phases move by updates only.
+        """
         changes = msgspec.structs.asdict(read_body(await request.body(), IncidentChanges))
         async with self._database.transaction() as tx:
             amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=self._clock())
@@ -126,7 +141,15 @@ class _Updates:
         self._clock = clock
 
     @needs("updates.write")
+    @call(
+        takes=UpdateBody,
+        gives=Update,
+        status=201,
+        located=True,
+        refuses={**_NO_INCIDENT, Conflict: ("resolved",)},
+    )
     async def draft(self, request: Request) -> Response:
+        """Write an update without publishing it. A draft is never edited: a better one is a new draft."""
         draft = read_body(await request.body(), UpdateBody).draft()
         incident_id = request.path_params["id"]
         async with self._database.transaction() as tx:
@@ -134,12 +157,16 @@ class _Updates:
         return _json(written, 201, location=f"/api/v1/updates/{written.id}")
 
     @needs("incidents.read")
+    @call(gives=Update, refuses=_NO_UPDATE)
     async def show(self, request: Request) -> Response:
+        """An update, published or not."""
         async with self._database.snapshot() as tx:
             return _json(await find_update(tx, request.path_params["id"]))
 
     @needs("incidents.read")
+    @call(gives=UpdatePreview, refuses=_NO_UPDATE)
     async def preview(self, request: Request) -> Response:
+        """Whom publishing an update would reach, and what its texts would cost. Nothing is written."""
         update_id, now = request.path_params["id"], self._clock()
         channels: tuple[notify.Channel, ...] = (
             ("mail", "webhook") if self._texting is None else ("mail", "sms", "webhook")
@@ -149,16 +176,28 @@ class _Updates:
             sms = None if self._texting is None else await preview_sms(tx, update_id, *self._texting, now=now)
         total = sum(one.recipients for one in reach)
         unreachable = sum(one.unreachable for one in reach)
-        found = {"reach": reach, "recipients": total, "unreachable": unreachable}
-        return _json(found if sms is None else {**found, "sms": sms})
+        shown = msgspec.UNSET if sms is None else sms
+        return _json(UpdatePreview(reach=reach, recipients=total, unreachable=unreachable, sms=shown))
 
     @needs("updates.approve")
+    @call(gives=Update, refuses=_NO_UPDATE)
     async def approve(self, request: Request) -> Response:
+        """Vouch for the exact text of a draft. Approving again changes nothing: the first name stays."""
         async with self._database.transaction() as tx:
             return _json(await approve(tx, _actor(request), request.path_params["id"], now=self._clock()))
 
     @needs("updates.publish")
+    @call(
+        takes=PublishBody,
+        may_be_empty=True,
+        gives=PublishedUpdate,
+        refuses={**_NO_UPDATE, Conflict: ("not_approved", "promise_lapsed", "resolved")},
+    )
     async def publish(self, request: Request) -> Response:
+        """Say it: to everybody concerned, and on the page.
+
+        Publishing again answers the same and tells nobody twice.
+        """
         update_id = request.path_params["id"]
         wish = read_body(await request.body() or b"{}", PublishBody)
         telling = replace(self._telling, urgent=wish.urgent, hold=wish.hold, not_after=wish.not_after)
@@ -175,12 +214,15 @@ class _Updates:
             planned = await notify.delivery_summary(tx, dispatch_key(update_id))
         # Committed: from here on nothing may undo it. What fails to be drawn now the worker's loop draws.
         visible = await self._draw()
-        return _json(
-            {"update": said.update, "newly_published": said.newly, "deliveries": planned, "page_is_current": visible}
+        published = PublishedUpdate(
+            update=said.update, newly_published=said.newly, deliveries=planned, page_is_current=visible
         )
+        return _json(published)
 
     @needs("deliveries.read")
+    @call(gives=UpdateProgress, refuses=_NO_UPDATE)
     async def deliveries(self, request: Request) -> Response:
+        """How the telling of an update stands: counts per channel, language and domain, and the time left."""
         async with self._database.snapshot() as tx:
             found = await find_update(tx, request.path_params["id"])
             progress = await notify.delivery_progress(tx, dispatch_key(found.id))
@@ -190,6 +232,7 @@ class _Updates:
         """The handler of one of `STEERING`; it answers how the telling stands then."""
 
         @needs("updates.publish")
+        @call(gives=UpdateProgress, refuses=_NOT_TO_STEER)
         async def steer(request: Request) -> Response:
             async with self._database.transaction() as tx:
                 found = await find_update(tx, request.path_params["id"])
@@ -198,6 +241,7 @@ class _Updates:
             _log.info("telling steered", update=found.id, act=act, actor=str(_actor(request)))
             return _json({"update_id": found.id, **msgspec.to_builtins(progress)})
 
+        steer.__doc__ = (STEERING[act].__doc__ or "").partition(" Raises ")[0]
         return steer
 
     async def _draw(self) -> bool:
@@ -211,10 +255,12 @@ class _Updates:
 
 def _history(database: Database) -> Callable[..., Any]:
     @needs("customers.read")
+    @call(gives=CustomerHistory, refuses={NotFound: ("no_such_customer",)})
     async def history(request: Request) -> Response:
+        """Everything a customer was told: when, over which channel, in which words, and what came of it."""
         number = request.path_params["number"]
         async with database.snapshot() as tx:
-            return _json({"customer_number": number, "told": await notify.customer_history(tx, number)})
+            return _json(CustomerHistory(customer_number=number, told=await notify.customer_history(tx, number)))
 
     return history
 

@@ -23,7 +23,6 @@ from incidents.audience import people_to_tell
 from incidents.component_status import restate_components
 from incidents.components import unknown_scope
 from incidents.lifecycle import (
-    LANGUAGES,
     Declaration,
     Draft,
     Impact,
@@ -38,6 +37,7 @@ from incidents.lifecycle import (
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.snapshot import Snapshot, read_snapshot
 from incidents.tables import incident_scope, incidents, parties, updates
+from incidents.wording import LANGUAGES
 
 _log = structlog.get_logger()
 
@@ -160,8 +160,13 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
             impact=draft.impact,
             next_update_at=draft.next_update_at,
             corrects_id=None if draft.corrects is None else await _corrected(tx, incident.id, draft.corrects),
+            cause_stated_by_key=draft.cause_stated_by,
+            cause_evidence=draft.cause_evidence,
+            audience=draft.audience,
             created_by=str(actor),
             created_at=now,
+            written_by=str(actor),
+            written_at=now,
         )
     )
     return await find_update(tx, update_id)

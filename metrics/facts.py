@@ -98,6 +98,9 @@ update_facts = _view(
     created_at=_MOMENT,
     approved_at=_MOMENT,
     published_at=_MOMENT,
+    audience=_CODE,
+    approvals=_NUMBER,
+    bypassed=_CODE,
 )
 promise_facts = _view(
     "promise_facts",

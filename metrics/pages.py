@@ -2,32 +2,51 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from typing import Annotated, Literal
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from foundation.access import needs
+from foundation.calls import call, read_query
 from foundation.database import Database
-from metrics.exports import FORMATS, export
+from foundation.errors import NotFound
+from metrics.exports import EXPORTS, FORMATS, export
 from metrics.exposition import CONTENT_TYPE, exposition
 from metrics.sampling import Sampler
+
+
+class ExportQuery(msgspec.Struct, frozen=True):
+    """How to export, and of which incident (all of them when it is left out)."""
+
+    format: Literal["csv", "ndjson"] = "csv"
+    incident: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]{12}$")] | None = None
 
 
 def routes(*, database: Database) -> list[Route]:
     """`GET /api/v1/exports/{name}?format=csv|ndjson&incident=ID`, streamed from one snapshot."""
 
     @needs("exports.read")
+    @call(
+        gives=str,
+        media=list(FORMATS.values()),
+        query=ExportQuery,
+        path={"name": Literal[tuple(EXPORTS)]},
+        refuses={NotFound: ("no_such_export",)},
+    )
     async def exports(request: Request) -> Response:
-        name, query = request.path_params["name"], request.query_params
-        chosen = query.get("format", "csv")
-        chunks = _streamed(database, name, incident=query.get("incident"), chosen=chosen)
+        """Every row of what analysts may export, streamed from one snapshot."""
+        name, query = request.path_params["name"], read_query(request.query_params.multi_items(), ExportQuery)
+        chosen = query.format
+        chunks = _streamed(database, name, incident=query.incident, chosen=chosen)
         # Whatever is wrong shows with the first chunk, while the answer can still say so.
         first = await anext(chunks, b"")
         return _Streamed(first, chunks, f"{name}.{chosen}", FORMATS[chosen])
 
-    return [Route("/api/v1/exports/{name}", exports)]
+    return [Route("/api/v1/exports/{name}", exports, methods=["GET"])]
 
 
 def exposition_page(database: Database) -> Callable[[Request], Awaitable[Response]]:

@@ -14,7 +14,8 @@ LOCKS = ("requirements.txt", "requirements-dev.txt")
 def test_the_foundation_is_a_closed_list() -> None:
     """What is shared but belongs to somebody drifts here until everything depends on everything."""
     assert {path.name for path in (ROOT / "foundation").glob("*.py")} == {
-        *("__init__.py", "access.py", "actors.py", "clock.py", "database.py", "errors.py", "languages.py", "tokens.py")
+        *("__init__.py", "access.py", "actors.py", "calls.py", "clock.py", "database.py", "errors.py"),
+        *("languages.py", "tokens.py"),
     }
 
 

@@ -31,6 +31,7 @@ PUBLIC = {
     "GET /check",
     "POST /api/v1/contacts",
     "GET /api/v1/contacts/{receipt}",
+    "GET /api/v1/openapi.json",
     "GET /desk/sign-in",
     "POST /desk/sign-in",
     "GET /desk/welcome/{token}",

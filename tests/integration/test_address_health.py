@@ -2,6 +2,7 @@
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from foundation.actors import Actor
 from foundation.database import Database, Tx, driver
@@ -199,3 +200,10 @@ async def test_an_address_that_was_taken_into_use_again_stays_so_after_a_file(da
         await lift_suppression(tx, channel="mail", value=ANNA, actor=STAFF, reason="asked for it")
         await load(tx, a_file(a_line(), a_line(customer_number="C3")))
         assert await why(tx) == [None, None, None]
+
+
+async def test_an_address_is_never_deleted_under_its_proof(database: Database) -> None:
+    async with database.transaction() as tx:
+        await a_customer(tx, "1", ANNA)
+        with pytest.raises(DBAPIError, match="addresses are not deleted"):
+            await tx.execute(text("DELETE FROM addresses"))

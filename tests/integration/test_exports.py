@@ -209,7 +209,7 @@ async def test_an_empty_export_is_an_answer_too(client: httpx2.AsyncClient) -> N
     ("path", "status", "code"),
     [
         ("customers", 404, "no_such_export"),
-        ("cases?format=parquet", 422, "no_such_format"),
+        ("cases?format=parquet", 422, "invalid"),
         ("cases?incident=nonsense", 422, "invalid"),
     ],
 )

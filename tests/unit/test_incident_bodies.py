@@ -3,8 +3,9 @@
 import msgspec
 import pytest
 
+from foundation.calls import read_body
 from foundation.errors import Invalid
-from incidents.bodies import IncidentBody, UpdateBody, read_body
+from incidents.bodies import IncidentBody, UpdateBody
 
 
 def test_every_fault_of_a_body_is_listed() -> None:
