@@ -71,8 +71,9 @@ async def two_workers(database: Database, tokens: Tokens) -> AsyncIterator[None]
     stop = asyncio.Event()
 
     def sender() -> Sender:
-        options = {"reach": NEAR, "resolve": resolver([OUTSIDE])}
-        channel = WebhookChannel(tokens, public_url="https://status.example.com", **options)  # type: ignore[arg-type]
+        channel = WebhookChannel(
+            tokens, public_url="https://status.example.com", reach=NEAR, resolve=resolver([OUTSIDE])
+        )
         return Sender(database, channel, connections=1, depth=5, idle_seconds=0.02)
 
     tasks = [asyncio.create_task(sender().run(stop)) for _ in range(2)]
