@@ -20,26 +20,23 @@ from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.audience import people_to_tell
-from incidents.component_status import restate_components
 from incidents.components import unknown_scope
 from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
-    OVER,
     Declaration,
     Draft,
     Impact,
     check_declaration,
     check_move,
     check_update,
-    needs_reopening,
     promise_faults,
     standing_faults,
     tidy,
     tidy_title,
     title_faults,
 )
-from incidents.promises import settle_and_promise
+from incidents.moving import check_declared, move, restate
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.snapshot import Snapshot, read_snapshot
 from incidents.tables import incident_scope, incidents, parties, updates
@@ -178,7 +175,7 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
 async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, now: datetime) -> Update:
     """Write an update without publishing it. A draft is never edited: a better one is a new draft."""
     incident = await find_incident(tx, incident_id)
-    _check_declared(incident)
+    check_declared(incident)
     draft = tidy(draft)
     check_update(draft, incident.phase, now, reopening=incident.reopening)
     if draft.cause_party is not None:
@@ -271,26 +268,39 @@ async def publish(
     if found.state == "published":
         return Published(found, newly=False)
     _check_publishable(incident, found, now)
-    await restate_components(tx, incident.id, found.id, found.component_status, now=now, exercise=incident.exercise)
+    await restate(tx, incident, found, now=now)
     await _number(tx, actor, found, now)
-    await _move(tx, actor, incident, found, now)
-    await settle_and_promise(tx, found.id, at=now)
+    await move(tx, actor, incident, found, now=now)
     said, moved = await find_update(tx, update_id), await find_incident(tx, incident.id)
+    await tell(tx, moved, said, compose, now=now, telling=telling, compose_webhook=compose_webhook)
+    return Published(said, newly=True)
+
+
+async def tell(
+    tx: Tx,
+    moved: Incident,
+    said: Update,
+    compose: Compose,
+    *,
+    now: datetime,
+    telling: Telling | None = None,
+    compose_webhook: ComposeWebhook | None = None,
+) -> None:
+    """Plan the deliveries of an update that was just published; see `publish`. `moved`: its incident as it is now."""
     party = await _party_name(tx, said.cause_party) if said.cause_party is not None else None
     assert said.number is not None
     await notify.enqueue(
         tx,
         key=dispatch_key(said.id),
-        topic=topic_of(incident.id),
+        topic=topic_of(moved.id),
         number=said.number,
         messages=[
             *compose(moved, said, party),
             *await _for_machines(tx, said, None if moved.exercise else compose_webhook, now),
         ],
-        **_addressees(said, incident.id, now),
+        **_addressees(said, moved.id, now),
         **(telling or Telling()).options(),
     )
-    return Published(said, newly=True)
 
 
 def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]:
@@ -325,18 +335,13 @@ def dispatch_key(update_id: str) -> str:
 def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:
     if found.state != "approved":
         raise Conflict("Approve this update first.", code="not_approved")
-    _check_declared(incident)
+    check_declared(incident)
     check_move(incident.phase, found.phase, reopening=incident.reopening)
     if list(promise_faults(found.phase, found.next_update_at, now)):
         raise Conflict(
             "The next update is promised for a time that has passed. Write a new draft with a new promise.",
             code="promise_lapsed",
         )
-
-
-def _check_declared(incident: Incident) -> None:
-    if incident.state != "declared":
-        raise Conflict("This incident is a draft. Declare it first.", code="not_declared")
 
 
 async def _number(tx: Tx, actor: Actor, found: Update, now: datetime) -> None:
@@ -346,23 +351,6 @@ async def _number(tx: Tx, actor: Actor, found: Update, now: datetime) -> None:
         .where(updates.c.id == found.id)
         .values(number=last.scalar_subquery(), state="published", published_by=str(actor), published_at=now)
     )
-
-
-async def _move(tx: Tx, actor: Actor, incident: Incident, found: Update, now: datetime) -> None:
-    values: dict[str, Any] = {"phase": found.phase, "updated_at": now}
-    if found.impact is not None:
-        values |= {"impact": found.impact, "impact_set": found.impact}
-    if found.phase == "monitoring" and incident.monitoring_at is None:
-        values["monitoring_at"] = now
-    if found.phase in OVER:
-        values["resolved_at"] = incident.resolved_at or now
-    if incident.phase == "postmortem" and found.phase == "resolved":
-        values["phase"] = "postmortem"  # one more word afterwards does not take back what we found out
-    if needs_reopening(incident.phase, found.phase):
-        values |= {"reopening": False, "resolved_at": None}
-        await note(tx, incident.id, actor, "reopened", {"update": found.id}, now=now)
-    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
-    await restate_impact(tx, incident.id, over=found.phase in OVER)
 
 
 async def _corrected(tx: Tx, incident_id: str, update_id: str) -> str:
