@@ -162,6 +162,7 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         outages=Outages(parts.clock),
         clock=parts.clock,
         look=look,
+        files=parts.files,
     )
 
 

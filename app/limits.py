@@ -22,6 +22,7 @@ _log = structlog.get_logger()
 _TOO_MANY = "Too many requests from your network at once. Please try again soon."
 
 BODY_SECONDS = 30.0  # a body must have come in by then
+UPLOAD_SECONDS = 300.0  # one with files, over a phone network in a storm
 MOST_HEADERS = 100
 LONGEST_HEADER = 8 << 10  # bytes, name and value
 LONGEST_TARGET = 4 << 10
@@ -43,6 +44,8 @@ _LIMITS: tuple[tuple[str, str, _Limit], ...] = (
     ("POST", "/follow", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/u/", _Limit(RateLimitItemPerMinute(3000))),  # mail providers do it for many of their users at once
     ("POST", "/track", _Limit(RateLimitItemPerMinute(600))),
+    ("POST", "/t/", _Limit(RateLimitItemPerMinute(600), RateLimitItemPerMinute(20))),
+    ("POST", "/api/v1/posts", _Limit(RateLimitItemPerMinute(3000))),
     ("GET", "/t/", _Limit(RateLimitItemPerMinute(6000), RateLimitItemPerMinute(120))),
     ("POST", "/desk/sign-in", _Limit(RateLimitItemPerMinute(300))),
     ("POST", "/desk/welcome/", _Limit(RateLimitItemPerMinute(120))),
@@ -72,7 +75,7 @@ class Limits:
         if wait is not None:
             await _answer(send, 429, "too_many", _TOO_MANY, wait)
             return
-        await self._app(scope, _in_time(receive), send)
+        await self._app(scope, _in_time(receive, _patience(scope)), send)
 
     def _is_unknown_proxy(self, scope: Scope) -> bool:
         """Whether this comes through a proxy of the house that nobody told us of: everybody would count as one."""
@@ -131,9 +134,16 @@ def _too_large(scope: Scope) -> tuple[int, str, str] | None:
     return None
 
 
-def _in_time(receive: Receive) -> Receive:
-    """`receive`, for a body that must have come in within `BODY_SECONDS`; after it, waiting costs nothing."""
-    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+def _patience(scope: Scope) -> float:
+    has_files = any(
+        name == b"content-type" and value.lower().startswith(b"multipart/form-data") for name, value in scope["headers"]
+    )
+    return UPLOAD_SECONDS if has_files else BODY_SECONDS
+
+
+def _in_time(receive: Receive, seconds: float) -> Receive:
+    """`receive`, for a body that must have come in within `seconds`; after it, waiting costs nothing."""
+    deadline = asyncio.get_running_loop().time() + seconds
     whole = False
 
     async def received() -> Message:

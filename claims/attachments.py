@@ -1,6 +1,6 @@
 """The files of contacts: which there are, what became of each, and who may have them. All SQL on them stands here.
 
-A file that cannot be kept as one is set aside with its reason and stays in the mail it came in; a file is handed out only
+A file that cannot be kept as one is set aside, with its reason, and stays in the mail it came in. Files are handed out
 once the scanner, where there is one, has called it clean.
 """
 
@@ -141,7 +141,7 @@ async def add(tx: Tx, receipt: str, files: Sequence[Kept]) -> bool:
     return True
 
 
-# --- mail: the parts are taken out of what was stored ------------------------------------------------------------------
+# --- mail: the parts are taken out of what was stored
 
 
 class Packed(NamedTuple):
@@ -155,7 +155,8 @@ class Packed(NamedTuple):
 async def packed_mail(tx: Tx, most: int = 20) -> list[Packed]:
     """Mail whose files wait to be taken out, oldest first."""
     rows = await (await driver(tx)).fetch(
-        "SELECT id, receipt, raw FROM contacts WHERE channel = 'mail' AND unpacked_at IS NULL ORDER BY id LIMIT $1", most
+        "SELECT id, receipt, raw FROM contacts WHERE channel = 'mail' AND unpacked_at IS NULL ORDER BY id LIMIT $1",
+        most,
     )
     return [Packed(*row) for row in rows]
 
@@ -165,12 +166,10 @@ async def unpacked(tx: Tx, mail: Packed, files: Sequence[Kept | SetAside], now: 
     connection = await driver(tx)
     if files:
         await attach(connection, [Held(mail.receipt, files)])
-    await connection.execute(
-        "UPDATE contacts SET unpacked_at = $2 WHERE id = $1 AND unpacked_at IS NULL", mail.id, now
-    )
+    await connection.execute("UPDATE contacts SET unpacked_at = $2 WHERE id = $1 AND unpacked_at IS NULL", mail.id, now)
 
 
-# --- scanning and sweeping ---------------------------------------------------------------------------------------------
+# --- scanning and sweeping
 
 
 class Unscanned(NamedTuple):

@@ -9,6 +9,8 @@ import re
 import unicodedata
 import warnings
 import zipfile
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -25,6 +27,17 @@ _PICTURES = ("JPEG", "PNG", "GIF", "WEBP")
 _LONGEST_NAME = 120
 
 WhyNot = Literal["empty", "too_large", "too_many", "case_full", "kind", "unreadable"]
+
+# Code → what to do then. Message ids.
+WHY_NOT: Mapping[WhyNot, str] = {
+    "empty": "One of the files is empty. Please choose it again.",
+    "too_large": "One of the files is too large: a file may have 10 MB, all of them together 25 MB.",
+    "too_many": "These are too many files at once: send ten at most, and the others with a second message.",
+    "case_full": "There is no more room for files in your case. Please tell us in words what they show.",
+    "kind": "We can take pictures (JPEG, PNG, GIF, WebP), PDF, plain text, docx, xlsx, odt and ods. One of the files "
+    "is something else.",
+    "unreadable": "One of the files is damaged, so that we cannot open it. Please choose another.",
+}
 
 # Media type → how such a file's name ends.
 _ENDINGS = {
@@ -102,30 +115,26 @@ def _begins_as(kind: str, content: bytes) -> bool:
     head = content[:1024]
     if kind == "application/pdf":
         return b"%PDF-" in head and b"<html" not in head.lower() and b"<script" not in head.lower()
-    signs = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n\x1a\n", "image/gif": b"GIF8", "image/webp": b"RIFF"}
+    signs = {"image/jpeg": b"\xff\xd8\xff", "image/png": b"\x89PNG\r\n", "image/gif": b"GIF8", "image/webp": b"RIFF"}
     return head.startswith(signs[kind])
 
 
 def _in_a_zip(content: bytes) -> str:
-    """The ending of the office document that a zip holds, by its list of contents; nothing is unpacked but a line."""
+    """The ending of the office document that a zip holds, by its list of contents; one short line of it is unpacked."""
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-            if any(one.endswith(("vbaProject.bin", "/Scripts/")) for one in names):
-                raise NotTaken("kind")  # macros
-            if "[Content_Types].xml" in names:
-                for folder, ending in _OFFICE.items():
-                    if any(one.startswith(folder) for one in names):
-                        return ending
+            opened = b""
             if "mimetype" in names and archive.getinfo("mimetype").file_size < 100:
-                return _OPEN.get(archive.read("mimetype").strip(), "") or _no_kind()
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, ValueError, OSError, KeyError):
+                opened = archive.read("mimetype").strip()
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, RuntimeError, ValueError, OSError, KeyError, zlib.error):
         raise NotTaken("unreadable") from None
-    raise NotTaken("kind")
-
-
-def _no_kind() -> str:
-    raise NotTaken("kind")
+    ending = _OPEN.get(opened, "")
+    if "[Content_Types].xml" in names:
+        ending = next((one for folder, one in _OFFICE.items() if any(name.startswith(folder) for name in names)), "")
+    if not ending or any(name.endswith("vbaProject.bin") or "/Scripts/" in name for name in names):  # macros
+        raise NotTaken("kind")
+    return ending
 
 
 def _is_plain_text(content: bytes) -> bool:
@@ -156,14 +165,17 @@ def _without_what_is_beside(picture: Image.Image) -> bytes:
     if picture.width * picture.height * frames > _MOST_PIXELS:
         raise NotTaken("too_large")
     written, form = io.BytesIO(), picture.format
-    kept = {name: picture.info[name] for name in ("transparency", "duration", "loop", "icc_profile") if name in picture.info}
-    options: dict[str, Any] = {name: value for name, value in kept.items() if name != "transparency"}
+    kept: dict[str | tuple[int, int], Any] = {}
+    for name in ("transparency", "duration", "loop", "icc_profile"):
+        if name in picture.info:
+            kept[name] = picture.info[name]
+    options: dict[str, Any] = {str(name): value for name, value in kept.items() if name != "transparency"}
     if frames > 1 and form in ("GIF", "WEBP"):
         picture.info.pop("comment", None)
         picture.save(written, form, save_all=True, **options)
         return written.getvalue()
     upright = ImageOps.exif_transpose(picture)
-    upright.info = kept
+    upright.info = kept  # nothing else of what stood beside it
     if form == "JPEG":
         options |= {"quality": 90, "optimize": False}
     upright.save(written, form, **options)

@@ -31,8 +31,8 @@ _BUSY = "We cannot take this in right now. Please send it again in a moment."
 class Arrival:
     """A contact as it came in. `key`: what its sender calls it, so that sending it again makes no second one.
 
-    `delivery_id`: the delivery it answers, where the address it was sent to proves that. `files`: what came with it; those
-    kept are on disk already. `answer_within`: by when a person answers, None where no person wrote. `continues`: the
+    `delivery_id`: the delivery it answers, where the address it was sent to proves that. `files`: what came with it, on
+    disk already where it is kept. `answer_within`: by when a person answers, None where nobody wrote. `continues`: the
     receipt of the contact whose link it came by.
     """
 

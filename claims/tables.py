@@ -159,9 +159,7 @@ acknowledgements = Table(
         unique=True,
         postgresql_where=text("kind = 'first'"),
     ),
-    Index(
-        "acknowledgements_address_index", "channel", "address", "at", postgresql_where=text("address IS NOT NULL")
-    ),
+    Index("acknowledgements_address_index", "channel", "address", "at", postgresql_where=text("address IS NOT NULL")),
 )
 
 contact_keys = Table(

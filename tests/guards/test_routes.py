@@ -26,6 +26,8 @@ PUBLIC = {
     "GET /track",
     "POST /track",
     "GET /t/{token}",
+    "POST /t/{token}/files",
+    "GET /t/{token}/files/{id}",
     "GET /u/{token}",
     "POST /u/{token}",
     "GET /check",
