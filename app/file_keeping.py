@@ -59,7 +59,7 @@ class FileKeeping:
         """Take the files out of some mails."""
         async with self._database.transaction() as tx:
             waiting = await packed_mail(tx)
-            room = {one.id: await room_in_case(tx, one.receipt) for one in waiting}
+            room = {one.id: await room_in_case(tx, one.id) for one in waiting}
         for mail in waiting:
             files = await asyncio.to_thread(self._files_in, mail, room[mail.id])
             async with self._database.transaction() as tx:

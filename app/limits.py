@@ -44,7 +44,7 @@ _LIMITS: tuple[tuple[str, str, _Limit], ...] = (
     ("POST", "/follow", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/u/", _Limit(RateLimitItemPerMinute(3000))),  # mail providers do it for many of their users at once
     ("POST", "/track", _Limit(RateLimitItemPerMinute(600))),
-    ("POST", "/t/", _Limit(RateLimitItemPerMinute(600), RateLimitItemPerMinute(20))),
+    ("POST", "/t/", _Limit(RateLimitItemPerMinute(3000), RateLimitItemPerMinute(30))),
     ("POST", "/api/v1/posts", _Limit(RateLimitItemPerMinute(3000))),
     ("GET", "/t/", _Limit(RateLimitItemPerMinute(6000), RateLimitItemPerMinute(120))),
     ("POST", "/desk/sign-in", _Limit(RateLimitItemPerMinute(300))),

@@ -96,49 +96,43 @@ async def attachments_of(tx: Tx, contact_ids: Collection[int]) -> Mapping[int, l
     return found
 
 
-async def attachment(tx: Tx, attachment_id: int, *, receipt: str | None = None) -> Attachment | None:
-    """One file; with `receipt` only if it belongs to that very contact."""
+async def attachment(tx: Tx, attachment_id: int, contact_ids: Collection[int] | None = None) -> Attachment | None:
+    """One file; with `contact_ids` only if it belongs to one of these contacts."""
     row = await (await driver(tx)).fetchrow(
-        f"""
-        {_SELECT} JOIN contacts k ON k.id = a.contact_id
-         WHERE a.id = $1 AND ($2::text IS NULL OR k.receipt = $2)
-        """,
+        f"{_SELECT} WHERE a.id = $1 AND ($2::bigint[] IS NULL OR a.contact_id = ANY ($2))",
         attachment_id,
-        receipt,
+        None if contact_ids is None else list(contact_ids),
     )
     return None if row is None else Attachment(*row)
 
 
-async def room_in_case(tx: Tx, receipt: str) -> int:
+async def room_in_case(tx: Tx, contact_id: int) -> int:
     """How many bytes of files the case of this contact still takes."""
     used = await (await driver(tx)).fetchval(
         """
         SELECT coalesce(sum(f.size), 0)
           FROM contacts own JOIN contacts k ON k.id = own.id OR k.case_id = own.case_id
           JOIN attachments a ON a.contact_id = k.id JOIN files f ON f.id = a.file_id
-         WHERE own.receipt = $1
+         WHERE own.id = $1
         """,
-        receipt,
+        contact_id,
     )
     return int(LARGEST_CASE - used)
 
 
-async def add(tx: Tx, receipt: str, files: Sequence[Kept]) -> bool:
-    """Add files to a contact that is there already; False when there is none. The same file again is nothing new."""
+async def add(tx: Tx, contact_id: int, files: Sequence[Kept]) -> None:
+    """Add files to a contact that is there already. The same file again is nothing new."""
     connection = await driver(tx)
-    contact = await connection.fetchval("SELECT id FROM contacts WHERE receipt = $1 FOR UPDATE", receipt)
-    if contact is None:
-        return False
+    receipt = await connection.fetchval("SELECT receipt FROM contacts WHERE id = $1 FOR UPDATE", contact_id)
     known = await connection.fetch(
         "SELECT a.place, f.sha256 FROM attachments a LEFT JOIN files f ON f.id = a.file_id WHERE a.contact_id = $1",
-        contact,
+        contact_id,
     )
     seen = {row["sha256"] for row in known}
     first = max((row["place"] for row in known), default=-1) + 1
     fresh = [one for one in files if one.sha256 not in seen]
     if fresh:
         await attach(connection, [Held(receipt, fresh, first)])
-    return True
 
 
 # --- mail: the parts are taken out of what was stored

@@ -17,9 +17,11 @@ from claims.attachments import Attachment, add, attachment, room_in_case
 from claims.drawing import Look, json_answer, language_for, page
 from claims.file_kinds import WHY_NOT
 from claims.file_store import FileStore
-from claims.tracking import read_track_token
+from claims.links import read_link
+from claims.tracking import follow
 from claims.uploads import LARGEST_UPLOAD, Uploads
 from foundation.access import for_anybody, needs
+from foundation.clock import Clock
 from foundation.database import Database, driver
 from foundation.errors import Conflict, Fault, Invalid, NotFound
 from foundation.tokens import Tokens
@@ -27,9 +29,9 @@ from foundation.tokens import Tokens
 _NO_SUCH_FILE = "There is no such file."
 
 
-def file_routes(*, database: Database, tokens: Tokens, look: Look, uploads: Uploads) -> list[BaseRoute]:
+def file_routes(*, database: Database, tokens: Tokens, clock: Clock, look: Look, uploads: Uploads) -> list[BaseRoute]:
     """The routes of files."""
-    pages = _Files(database, tokens, look, uploads)
+    pages = _Files(database, tokens, clock, look=look, uploads=uploads)
     return [
         Route("/t/{token}/files", pages.more, methods=["POST"], max_body_size=LARGEST_UPLOAD),
         Route("/t/{token}/files/{id}", pages.own, methods=["GET"]),
@@ -39,45 +41,49 @@ def file_routes(*, database: Database, tokens: Tokens, look: Look, uploads: Uplo
 
 
 class _Files:
-    def __init__(self, database: Database, tokens: Tokens, look: Look, uploads: Uploads) -> None:
+    def __init__(self, database: Database, tokens: Tokens, clock: Clock, *, look: Look, uploads: Uploads) -> None:
         self._database = database
         self._tokens = tokens
+        self._clock = clock
         self._look = look
         self._uploads = uploads
 
     @for_anybody
     async def more(self, request: Request) -> Response:
-        """Add files to the message whose link this is."""
-        token = request.path_params["token"]
-        receipt = read_track_token(self._tokens, token)
-        if receipt is None:
+        """Add files to what the holder of this link told us last."""
+        link = read_link(self._tokens, request.path_params["token"])
+        if link is None:
             return page(self._look, request, "claims/unknown.html", status=404)
         upload = await self._uploads.read(request)
         if upload.refused:
             faults = [Fault(one.shown_name[:200], WHY_NOT[one.why]) for one in upload.refused]
             raise Invalid(WHY_NOT[upload.refused[0].why], faults, code="invalid_files")
         async with self._database.transaction() as tx:
-            if sum(one.size for one in upload.kept) > await room_in_case(tx, receipt):
+            case = await follow(tx, link, now=self._clock())
+            if case is None or not case.own_contacts:
+                return page(self._look, request, "claims/unknown.html", status=404)
+            if sum(one.size for one in upload.kept) > await room_in_case(tx, case.own_contacts[0]):
                 raise Invalid(WHY_NOT["case_full"], code="case_full")
-            known = await add(tx, receipt, upload.kept)
-        if not known:
-            return page(self._look, request, "claims/unknown.html", status=404)
+            await add(tx, case.own_contacts[0], upload.kept)
         if "text/html" not in request.headers.get("accept", ""):
             names = [one.shown_name for one in upload.kept]
             answer = json_answer({"files": names})
             answer.status_code = 202
             return answer
         language = language_for(self._look, request, upload.fields.get("language"))
-        return RedirectResponse(f"/t/{token}?lang={language}", 303, headers=self._look.headers)
+        return RedirectResponse(
+            f"/t/{request.path_params['token']}?lang={language}&did=files", 303, headers=self._look.headers
+        )
 
     @for_anybody
     async def own(self, request: Request) -> Response:
-        """A file of the message whose link this is, and of no other."""
-        receipt = read_track_token(self._tokens, request.path_params["token"])
+        """A file of a message that this link may show, and of no other."""
+        link = read_link(self._tokens, request.path_params["token"])
         found = None
-        if receipt is not None:
+        if link is not None:
             async with self._database.transaction() as tx:
-                found = await attachment(tx, _number(request.path_params["id"]), receipt=receipt)
+                case = await follow(tx, link, now=self._clock())
+                found = await attachment(tx, _number(request.path_params["id"]), case.own_contacts if case else ())
         return await _download(self._uploads.store, found)
 
     @needs("cases.read")

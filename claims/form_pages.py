@@ -17,6 +17,7 @@ from claims.evidence import REGIONS
 from claims.file_kinds import LARGEST_MESSAGE, MOST_FILES, WHY_NOT
 from claims.file_store import Kept
 from claims.intake import Arrival, Intake, fingerprint
+from claims.links import read_link, track_token
 from claims.ports import Outage, OutageLookup
 from claims.post_links import read_post_token
 from claims.receipts import grouped
@@ -31,7 +32,6 @@ from claims.submissions import (
     named_incident,
     read_form,
 )
-from claims.tracking import read_track_token, track_token
 from claims.uploads import LARGEST_UPLOAD, NotKept, Upload, Uploads
 from foundation.access import for_anybody
 from foundation.database import Database, DatabaseAway
@@ -122,14 +122,14 @@ class _ClaimForm:
     @for_anybody
     async def received(self, request: Request) -> Response:
         token = request.path_params["token"]
-        receipt = read_track_token(self._tokens, token)
-        if receipt is None:
+        link = read_link(self._tokens, token)
+        if link is None or not link.receipt:
             return page(self._look, request, "claims/unknown.html", status=404)
         return page(
             self._look,
             request,
             "claims/received.html",
-            receipt=grouped(receipt),
+            receipt=grouped(link.receipt),
             track_path=f"/t/{token}",
             track_url=f"{self._look.public_url}/t/{token}",
         )

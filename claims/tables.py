@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     ARRAY,
+    REAL,
     BigInteger,
     Boolean,
     Column,
@@ -171,6 +172,50 @@ contact_keys = Table(
     Column("contact_id", ForeignKey("contacts.id"), primary_key=True, index=True),
     Column("customer_id", ForeignKey("customers.id")),
     Column("surname", Text, nullable=False),
+)
+
+contact_profiles = Table(
+    "contact_profiles",
+    metadata,
+    Column("contact_id", ForeignKey("contacts.id"), primary_key=True),
+    Column("profile", LargeBinary, nullable=False),
+)
+
+contact_links = Table(
+    "contact_links",
+    metadata,
+    Column("one_id", ForeignKey("contacts.id"), primary_key=True),
+    Column("other_id", ForeignKey("contacts.id"), primary_key=True, index=True),
+    Column("weight", REAL, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Index("contact_links_review_index", "one_id", "other_id", postgresql_where=text("outcome = 'review'")),
+)
+
+identity_decisions = Table(
+    "identity_decisions",
+    metadata,
+    _id(),
+    Column("incident_id", ForeignKey("incidents.id"), nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _moment("made_at", now=True),
+    _moment("undone_at"),
+    Column("undone_by", Text),
+    Column("undone_because", Text),
+    Index("identity_decisions_incident_id_index", "incident_id", postgresql_where=text("undone_at IS NULL")),
+)
+
+identity_sides = Table(
+    "identity_sides",
+    metadata,
+    _id(),
+    Column("decision_id", ForeignKey("identity_decisions.id"), nullable=False, index=True),
+    Column("side", SmallInteger, nullable=False),
+    Column("contact_id", ForeignKey("contacts.id")),
+    Column("customer_id", ForeignKey("customers.id")),
+    Index("identity_sides_contact_id_index", "contact_id", postgresql_where=text("contact_id IS NOT NULL")),
+    Index("identity_sides_customer_id_index", "customer_id", postgresql_where=text("customer_id IS NOT NULL")),
 )
 
 case_journal = Table(
