@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Lifespan
 
@@ -47,9 +48,6 @@ from foundation.database import DatabaseAway
 from foundation.errors import Refusal
 from foundation.languages import choose_language
 from incidents import Composer, StatusPage, Telling, audience_of
-
-# The largest request anybody needs to make today is an update in all its languages.
-LARGEST_BODY = 1 << 20
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -239,11 +237,11 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         exception_handlers={
             Refusal: problems.refusal,
             HTTPException: problems.http_error,
+            ClientDisconnect: problems.half,
             DatabaseAway: problems.away,
             DBAPIError: problems.unstorable,
             CharacterNotInRepertoireError: problems.unstorable,
             Exception: problems.unexpected,
         },
         lifespan=lifespan,
-        max_body_size=LARGEST_BODY,
     )

@@ -19,7 +19,7 @@ from claims.file_kinds import WHY_NOT
 from claims.file_store import FileStore
 from claims.links import read_link
 from claims.tracking import follow
-from claims.uploads import LARGEST_UPLOAD, Uploads
+from claims.uploads import Uploads
 from foundation.access import for_anybody, needs
 from foundation.clock import Clock
 from foundation.database import Database, driver
@@ -33,7 +33,7 @@ def file_routes(*, database: Database, tokens: Tokens, clock: Clock, look: Look,
     """The routes of files."""
     pages = _Files(database, tokens, clock, look=look, uploads=uploads)
     return [
-        Route("/t/{token}/files", pages.more, methods=["POST"], max_body_size=LARGEST_UPLOAD),
+        Route("/t/{token}/files", pages.more, methods=["POST"]),
         Route("/t/{token}/files/{id}", pages.own, methods=["GET"]),
         Route("/desk/files/{id}", pages.at_the_desk, methods=["GET"]),
         Route("/desk/contacts/{receipt}/original", pages.original, methods=["GET"]),

@@ -32,7 +32,7 @@ from claims.submissions import (
     named_incident,
     read_form,
 )
-from claims.uploads import LARGEST_UPLOAD, NotKept, Upload, Uploads
+from claims.uploads import NotKept, Upload, Uploads
 from foundation.access import for_anybody
 from foundation.database import Database, DatabaseAway
 from foundation.errors import Busy, Fault
@@ -49,7 +49,7 @@ def form_routes(
     form = _ClaimForm(intake, database, tokens, outages=outages, look=look, uploads=uploads)
     return [
         Route("/claim", form.show, methods=["GET"]),
-        Route("/claim", form.send, methods=["POST"], max_body_size=LARGEST_UPLOAD),
+        Route("/claim", form.send, methods=["POST"]),
         Route("/claim/received/{token}", form.received, methods=["GET"]),
     ]
 

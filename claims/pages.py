@@ -33,7 +33,7 @@ from claims.submissions import (
     read_json,
 )
 from claims.tracking import contact_state
-from claims.uploads import LARGEST_UPLOAD, Uploads
+from claims.uploads import Uploads
 from foundation.access import ANYBODY, for_anybody
 from foundation.calls import Call, call
 from foundation.clock import Clock
@@ -58,7 +58,7 @@ def routes(
     """Every route of claims. The intake must be running while they are served."""
     uploads = Uploads(files, tokens, clock)
     return [
-        Route("/api/v1/contacts", _Contacts(intake, tokens, look.public_url, uploads), max_body_size=LARGEST_UPLOAD),
+        Route("/api/v1/contacts", _Contacts(intake, tokens, look.public_url, uploads)),
         Route("/api/v1/contacts/{receipt}", _contact_state(database, intake), methods=["GET"]),
         *form_routes(intake=intake, database=database, tokens=tokens, outages=outages, look=look, uploads=uploads),
         *file_routes(database=database, tokens=tokens, clock=clock, look=look, uploads=uploads),
