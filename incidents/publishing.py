@@ -4,8 +4,6 @@ Publishing is one transaction: the number, the components' states, the incident'
 together. How people are reached is notify's; what the page looks like is `status_page`'s.
 """
 
-import secrets
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +19,7 @@ from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.audience import people_to_tell
 from incidents.components import unknown_scope
+from incidents.identifiers import new_id
 from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
@@ -46,8 +45,6 @@ _log = structlog.get_logger()
 
 Compose = Callable[[Incident, Update, str | None], Sequence[notify.MessageText]]
 ComposeWebhook = Callable[[Snapshot, str], notify.MessageText]
-
-_ALPHABET = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
     title = tidy_title(declared.title)
     check_declaration(replace(declared, title=title), now)
     await _check_scope(tx, declared.components, declared.groups)
-    incident_id = _new_id()
+    incident_id = new_id()
     await tx.execute(
         insert(incidents).values(
             id=incident_id,
@@ -180,7 +177,7 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
     check_update(draft, incident.phase, now, reopening=incident.reopening)
     if draft.cause_party is not None:
         await _party_name(tx, draft.cause_party)
-    update_id = _new_id()
+    update_id = new_id()
     await tx.execute(
         insert(updates).values(
             id=update_id,
@@ -385,8 +382,3 @@ async def _party_name(tx: Tx, key: str) -> str:
     if name is None:
         raise Invalid("The cause names a party we do not know.", [Fault("cause_party", f"We do not know “{key}”.")])
     return str(name)
-
-
-def _new_id() -> str:
-    # The shape of Statuspage ids. Random, so that an address of something unpublished cannot be guessed.
-    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
