@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from app.asgi import create_operations_app, status_page, tell_by_itself
+from app.file_keeping import FileKeeping
 from app.listener import listen
 from app.loops import Loop, keep, run, settle_memory, stop_on_signals, wait
 from app.outages import Outages, public_titles
@@ -53,6 +54,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
             "promises": partial(keep, chaser(parts).step, idle_seconds=1.0),
             "planned work": partial(keep, planned_work(parts).step, idle_seconds=1.0),
+            "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }
         if settings.mail_listen:
@@ -113,6 +115,11 @@ def planned_work(parts: Parts) -> PlannedWork:
     """What begins and ends planned work when its time has come."""
     words = MaintenanceWords(render, parts.settings.page_time_zone)
     return PlannedWork(database=parts.database, words=words, tell=tell_by_itself(parts), clock=parts.clock)
+
+
+def file_keeping(parts: Parts) -> FileKeeping:
+    """What looks after the files of contacts."""
+    return FileKeeping(parts.database, parts.files, parts.clock, scanner=parts.settings.scan_command)
 
 
 def mail_sender(parts: Parts) -> Sender:

@@ -82,7 +82,11 @@ async def test_a_warning_before_and_an_alarm_after_once_each(database: Database,
     ]
     async with database.transaction() as tx:
         (promise,) = await promises_of(tx, outage)
-        said = await tx.scalar(text("SELECT m.subject FROM messages m WHERE m.language = 'nl' ORDER BY m.id LIMIT 1"))
+        subject = """
+            SELECT m.subject FROM messages m JOIN dispatches p ON p.id = m.dispatch_id
+             WHERE m.language = 'nl' AND p.number = 1 AND p.key LIKE 'promise:%'
+        """
+        said = await tx.scalar(text(subject))
     assert (promise.state, promise.warned_at, promise.alarmed_at) == ("missed", warned, late)
     assert str(said) == "De volgende update moet er om 8 feb 2026, 15:30 CET zijn: Inchecken lukt niet"
 
