@@ -148,6 +148,13 @@ def _sound() -> dict[str, dict[str, Any]]:
     promise = (system_clock() + timedelta(hours=3)).isoformat()
     return {
         "POST /api/v1/contacts": {"message": "Where is my bag?", "language": "en"},
+        "POST /api/v1/saved-replies": {"name": "Soon", "language": "en", "text": "We look at it."},
+        "POST /api/v1/mass-replies": {
+            "key": "once-and-for-all",
+            "texts": {"en": {"subject": "Your flight", "text": "It leaves at noon."}},
+            "kind": "",
+            "waiting": False,
+        },
         "POST /api/v1/incidents": {
             "title": {"en": "No check-in", "nl": "Geen incheck"},
             "started_at": system_clock().isoformat(),
