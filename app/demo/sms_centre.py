@@ -24,7 +24,7 @@ from notify.sms_text import Encoding, decode, parts, write
 
 HOST = "127.0.0.1"
 _KEPT = 10_000  # segments that are kept as samples; all are counted
-_AT_ONCE = 50  # receipts under way
+_AT_ONCE = 50  # receipts under way: each waits until the other side has it on disk
 
 # How ids are written in responses and in receipts.
 Ids: TypeAlias = Literal["same", "hex-decimal", "padded"]
@@ -113,7 +113,10 @@ class SmsCentre:
         """Serve during the block."""
         server = smpp34.Server(HOST, self.port, system_id="stormdesk", inbound_capacity=100_000)
         await server.start()
-        tasks = [asyncio.create_task(self._serve(server)), *(asyncio.create_task(self._report()) for _ in range(4))]
+        tasks = [
+            asyncio.create_task(self._serve(server)),
+            *(asyncio.create_task(self._report()) for _ in range(_AT_ONCE)),
+        ]
         try:
             yield self
         finally:
