@@ -40,6 +40,7 @@ _log = structlog.get_logger()
 
 _NO_INCIDENT: Refusals = {NotFound: ("no_such_incident",)}
 _NO_UPDATE: Refusals = {NotFound: ("no_such_update",)}
+_NO_MOVE = ("not_declared", "no_such_move", "resolved")
 _NOT_TO_STEER: Refusals = {NotFound: ("no_such_update", "not_sent"), Conflict: ("cancelled",)}
 
 # What can be done to the telling of an update while it is under way.
@@ -146,7 +147,7 @@ class _Updates:
         gives=Update,
         status=201,
         located=True,
-        refuses={**_NO_INCIDENT, Conflict: ("resolved",)},
+        refuses={**_NO_INCIDENT, Conflict: _NO_MOVE},
     )
     async def draft(self, request: Request) -> Response:
         """Write an update without publishing it. A draft is never edited: a better one is a new draft."""
@@ -191,7 +192,7 @@ class _Updates:
         takes=PublishBody,
         may_be_empty=True,
         gives=PublishedUpdate,
-        refuses={**_NO_UPDATE, Conflict: ("not_approved", "promise_lapsed", "resolved")},
+        refuses={**_NO_UPDATE, Conflict: ("not_approved", "promise_lapsed", *_NO_MOVE)},
     )
     async def publish(self, request: Request) -> Response:
         """Say it: to everybody concerned, and on the page.

@@ -4,8 +4,6 @@ Publishing is one transaction: the number, the components' states, the incident'
 together. How people are reached is notify's; what the page looks like is `status_page`'s.
 """
 
-import secrets
-import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +19,7 @@ from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.audience import people_to_tell
 from incidents.components import unknown_scope
+from incidents.identifiers import new_id
 from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
@@ -46,8 +45,6 @@ _log = structlog.get_logger()
 
 Compose = Callable[[Incident, Update, str | None], Sequence[notify.MessageText]]
 ComposeWebhook = Callable[[Snapshot, str], notify.MessageText]
-
-_ALPHABET = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +80,8 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
     """Open an incident. It becomes public with its first published update. Raises Invalid with every fault."""
     title = tidy_title(declared.title)
     check_declaration(replace(declared, title=title), now)
-    await _check_scope(tx, declared.components, declared.groups)
-    incident_id = _new_id()
+    await check_scope(tx, declared.components, declared.groups)
+    incident_id = new_id()
     await tx.execute(
         insert(incidents).values(
             id=incident_id,
@@ -102,7 +99,7 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
             updated_at=now,
         )
     )
-    await _widen(tx, incident_id, declared.components, declared.groups)
+    await widen(tx, incident_id, declared.components, declared.groups)
     if declared.exercise:
         await notify.rehearse(tx, incident_id)
     await note(tx, incident_id, actor, "declared", {"exercise": declared.exercise}, now=now)
@@ -140,8 +137,8 @@ async def amend(
     faults += standing_faults(severity, notice_limit)
     if faults:
         raise Invalid("The incident cannot be changed like this.", faults)
-    await _check_scope(tx, components, groups)
-    await _widen(tx, incident.id, components, groups)
+    await check_scope(tx, components, groups)
+    await widen(tx, incident.id, components, groups)
     given = {name: value for name, value in changes.items() if value is not None}
     if impact == "computed":
         given["impact_set"] = None
@@ -180,7 +177,7 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
     check_update(draft, incident.phase, now, reopening=incident.reopening)
     if draft.cause_party is not None:
         await _party_name(tx, draft.cause_party)
-    update_id = _new_id()
+    update_id = new_id()
     await tx.execute(
         insert(updates).values(
             id=update_id,
@@ -363,14 +360,16 @@ async def _corrected(tx: Tx, incident_id: str, update_id: str) -> str:
     return update_id
 
 
-async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:
+async def check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:
+    """Raise Invalid naming components and groups that do not exist."""
     unknown = await unknown_scope(tx, keys, groups)
     faults = [Fault(field, f"We do not know “{key}”.") for field, missing in unknown.items() for key in missing[:20]]
     if faults:
         raise Invalid("Some of what the incident should concern does not exist.", faults)
 
 
-async def _widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[str]) -> None:
+async def widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[str]) -> None:
+    """Add to what an incident concerns."""
     for kind, named in (("component", keys), ("group", groups)):
         unique = bindparam("named", sorted(set(named)), ARRAY(Text))
         source = select(literal(incident_id), literal(kind), func.unnest(unique))
@@ -385,8 +384,3 @@ async def _party_name(tx: Tx, key: str) -> str:
     if name is None:
         raise Invalid("The cause names a party we do not know.", [Fault("cause_party", f"We do not know “{key}”.")])
     return str(name)
-
-
-def _new_id() -> str:
-    # The shape of Statuspage ids. Random, so that an address of something unpublished cannot be guessed.
-    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
