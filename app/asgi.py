@@ -206,6 +206,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         clock=parts.clock,
         telling=Telling(quiet=settings.quiet_hours, fallback_after=settings.fallback_after),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
+        approvals=settings.approvals,
     )
 
 

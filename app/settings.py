@@ -99,6 +99,7 @@ class Settings:
     mail_listen: tuple[MailBind, ...]
     mail_inboxes: frozenset[str]
     mail_certificate: Path | None
+    approvals: int
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -143,6 +144,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
+        approvals=reader.get("APPROVALS", _approvals, "1"),
     )
     if settings.smpp_urls and not reader.faults:
         reader.faults += _uncapped(settings)
@@ -414,6 +416,12 @@ def _domain_limits(text: str) -> dict[str, tuple[float, int]]:
             )
         limits[found[1]] = (float(found[2]), int(found[3]))
     return limits
+
+
+def _approvals(text: str) -> int:
+    if text.strip() not in ("0", "1", "2"):
+        raise ValueError("must be 0, 1 or 2: how many others approve an update before it is published")
+    return int(text)
 
 
 def _positive(text: str) -> int:

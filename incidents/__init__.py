@@ -3,6 +3,7 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
+from incidents.approving import approve
 from incidents.audience import audience_of
 from incidents.component_file import COLUMNS as COMPONENT_COLUMNS
 from incidents.component_file import REQUIRED as REQUIRED_COMPONENT_COLUMNS
@@ -16,9 +17,10 @@ from incidents.components import (
     load_components,
     register_components,
 )
+from incidents.drafting import draft_update
 from incidents.lifecycle import Declaration, Draft
 from incidents.messages import Composer
-from incidents.publishing import Telling, approve, declare, dispatch_key, draft_update, publish
+from incidents.publishing import Telling, declare, dispatch_key, publish
 from incidents.records import (
     Incident,
     find_incidents,

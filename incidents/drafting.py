@@ -14,6 +14,7 @@ from sqlalchemy import delete, insert, select, update
 from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
+from incidents.journal import note
 from incidents.lifecycle import Draft, check_update, tidy
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.segments import unknown_segments
@@ -66,10 +67,12 @@ async def edit_update(
         .where(updates.c.id == update_id, updates.c.state == "draft", updates.c.revision == found.revision)
         .values(**values, revision=found.revision + 1, written_by=str(actor), written_at=now)
     )
+    details = {"update": update_id, "revision": found.revision + 1}
+    await note(tx, found.incident_id, actor, "update_edited", details, now=now)
     return await find_update(tx, update_id)
 
 
-async def take_back(tx: Tx, actor: Actor, update_id: str) -> Update:
+async def take_back(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
     """Make an approved update a draft again, with nobody's approval, so that it can be edited."""
     found = await lock_update(tx, update_id)
     if found.state not in ("draft", "approved"):
@@ -80,10 +83,13 @@ async def take_back(tx: Tx, actor: Actor, update_id: str) -> Update:
         .where(updates.c.id == update_id, updates.c.state.in_(("draft", "approved")))
         .values(state="draft", approved_by=None, approved_at=None)
     )
+    if found.approvals:
+        names = {"update": update_id, "approved_by": [one.approved_by for one in found.approvals]}
+        await note(tx, found.incident_id, actor, "approval_taken_back", names, now=now)
     return await find_update(tx, update_id)
 
 
-async def discard_update(tx: Tx, actor: Actor, update_id: str) -> Update:
+async def discard_update(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
     """Put an update aside that was not published; it stays on record. Doing so again changes nothing."""
     found = await lock_update(tx, update_id)
     if found.state == "published":
@@ -91,6 +97,8 @@ async def discard_update(tx: Tx, actor: Actor, update_id: str) -> Update:
     await tx.execute(
         update(updates).where(updates.c.id == update_id, updates.c.state != "published").values(state="discarded")
     )
+    if found.state != "discarded":
+        await note(tx, found.incident_id, actor, "update_discarded", {"update": update_id}, now=now)
     return await find_update(tx, update_id)
 
 
@@ -107,6 +115,12 @@ async def lock_update(tx: Tx, update_id: str) -> Update:
     return await find_update(tx, update_id)
 
 
+def check_declared(incident: Incident) -> None:
+    """Raise Conflict of an incident that an alert opened and nobody has declared."""
+    if incident.state != "declared":
+        raise Conflict("This incident is a draft. Declare it first.", code="not_declared")
+
+
 def new_id() -> str:
     """An id that cannot be guessed, so that nobody finds the address of something unpublished.
 
@@ -117,8 +131,9 @@ def new_id() -> str:
 
 async def _values(tx: Tx, incident: Incident, draft: Draft, now: datetime) -> dict[str, Any]:
     """What the row holds of a draft. Raises Invalid with every fault."""
+    check_declared(incident)
     draft = tidy(draft)
-    check_update(draft, incident.phase, now)
+    check_update(draft, incident.phase, now, reopening=incident.reopening)
     if faults := await _unknown(tx, incident.id, draft):
         raise Invalid("Some of what the update names does not exist.", faults)
     return {

@@ -5,9 +5,9 @@ together. How people are reached is notify's; what the page looks like is `statu
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, func, insert, literal, select, update
@@ -17,25 +17,31 @@ import notify
 from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
+from foundation.languages import SPOKEN
 from incidents.approving import USUAL_APPROVALS, check_approved, is_vouched_for
 from incidents.audience import people_to_tell
 from incidents.component_status import restate_components
 from incidents.components import unknown_scope
-from incidents.drafting import new_id
+from incidents.drafting import check_declared, new_id
+from incidents.impact import restate_impact
+from incidents.journal import note
 from incidents.lifecycle import (
+    OVER,
     Declaration,
     Impact,
     check_declaration,
     check_move,
+    needs_reopening,
     promise_faults,
+    standing_faults,
     tidy_title,
     title_faults,
 )
+from incidents.promises import settle_and_promise
 from incidents.records import Incident, Update, find_incident, find_update
 from incidents.saying import Compose, digest_of, read_saying
 from incidents.snapshot import Snapshot, read_snapshot
 from incidents.tables import incident_scope, incidents, updates
-from incidents.wording import LANGUAGES
 
 _log = structlog.get_logger()
 
@@ -74,9 +80,7 @@ class Telling:
 async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime) -> Incident:
     """Open an incident. It becomes public with its first published update. Raises Invalid with every fault."""
     title = tidy_title(declared.title)
-    check_declaration(
-        Declaration(title, declared.impact, declared.started_at, declared.components, declared.groups), now
-    )
+    check_declaration(replace(declared, title=title), now)
     await _check_scope(tx, declared.components, declared.groups)
     incident_id = new_id()
     await tx.execute(
@@ -84,15 +88,22 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
             id=incident_id,
             title=title,
             phase="investigating",
-            impact=declared.impact,
+            impact=declared.impact or "none",
+            impact_set=declared.impact,
+            severity=declared.severity,
+            exercise=declared.exercise,
+            notice_limit=declared.notice_limit,
             started_at=declared.started_at,
-            aware_at=now,
+            aware_at=declared.aware_at or now,
             created_by=str(actor),
             created_at=now,
             updated_at=now,
         )
     )
     await _widen(tx, incident_id, declared.components, declared.groups)
+    if declared.exercise:
+        await notify.rehearse(tx, incident_id)
+    await note(tx, incident_id, actor, "declared", {"exercise": declared.exercise}, now=now)
     return await find_incident(tx, incident_id)
 
 
@@ -102,37 +113,61 @@ async def amend(
     incident_id: str,
     *,
     title: Mapping[str, str] | None = None,
-    impact: Impact | None = None,
+    impact: Impact | Literal["computed"] | None = None,
+    severity: int | None = None,
     started_at: datetime | None = None,
+    aware_at: datetime | None = None,
+    notice_limit: timedelta | None = None,
     components: Sequence[str] = (),
     groups: Sequence[str] = (),
     now: datetime,
 ) -> Incident:
     """Correct what an incident is called, how bad it is or since when, and add to what it concerns.
 
-    What is added counts from the next update on. Phases move by updates only.
+    `impact`: `computed` takes back what was set by hand. What is added counts from the next update on. Phases move by
+    updates only.
     """
     incident = await find_incident(tx, incident_id, lock=True)
     changes: dict[str, Any] = {"title": tidy_title(title) if title is not None else None}
-    changes |= {"impact": impact, "started_at": started_at}
+    changes |= {"severity": severity, "started_at": started_at, "aware_at": aware_at, "notice_limit": notice_limit}
     faults = list(title_faults(changes["title"])) if title is not None else []
     if started_at is not None and started_at > now:
         faults.append(Fault("started_at", "An incident cannot have started in the future."))
+    if aware_at is not None and aware_at > now:
+        faults.append(Fault("aware_at", "We cannot have known in the future."))
+    faults += standing_faults(severity, notice_limit)
     if faults:
         raise Invalid("The incident cannot be changed like this.", faults)
     await _check_scope(tx, components, groups)
     await _widen(tx, incident.id, components, groups)
     given = {name: value for name, value in changes.items() if value is not None}
+    if impact == "computed":
+        given["impact_set"] = None
+    elif impact is not None:
+        given |= {"impact": impact, "impact_set": impact}
     await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**given, updated_at=now))
+    if impact == "computed":
+        await restate_impact(tx, incident.id, over=incident.over)
+    details = _told(given) | {"components": list(components), "groups": list(groups)}
+    await note(tx, incident.id, actor, "amended", {key: one for key, one in details.items() if one != []}, now=now)
     _log.info(
         "incident amended",
         incident=incident.id,
         actor=str(actor),
-        changed=sorted(given),
+        changed=sorted(given.keys() - {"impact_set"}),
         components=list(components),
         groups=list(groups),
     )
     return await find_incident(tx, incident.id)
+
+
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as the journal keeps them."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else str(value) if name == "notice_limit" else value
+        for name, value in values.items()
+        if name != "impact"
+    }
 
 
 async def preview_update(
@@ -144,8 +179,8 @@ async def preview_update(
     """
     found = await find_update(tx, update_id)
     audience = _addressees(found, found.incident_id, now)["audience"]
-    reach = await notify.preview(tx, audience, LANGUAGES, channels, topic=topic_of(found.incident_id))
-    return [one for one in reach if one.channel == "mail" or one.recipients]
+    reach = await notify.preview(tx, audience, SPOKEN, channels, topic=topic_of(found.incident_id))
+    return [one for one in reach if one.recipients or (one.channel == "mail" and one.language in found.texts)]
 
 
 async def preview_sms(
@@ -192,9 +227,10 @@ async def publish(
     digest = digest_of(await read_saying(tx, found.id), compose)
     check_approved(found, digest, needed)
     _check_publishable(incident, found, now)
-    await restate_components(tx, incident.id, found.id, found.component_status, now=now)
+    await restate_components(tx, incident.id, found.id, found.component_status, now=now, exercise=incident.exercise)
     await _number(tx, actor, found, now, is_vouched_for(digest, needed))
-    await _move(tx, incident, found, now)
+    await _move(tx, actor, incident, found, now)
+    await settle_and_promise(tx, found.id, at=now)
     saying = await read_saying(tx, update_id)
     said = saying.update
     assert said.number is not None
@@ -203,7 +239,10 @@ async def publish(
         key=dispatch_key(said.id),
         topic=topic_of(incident.id),
         number=said.number,
-        messages=[*compose(saying), *await _for_machines(tx, said, compose_webhook, now)],
+        messages=[
+            *compose(saying),
+            *await _for_machines(tx, said, None if incident.exercise else compose_webhook, now),
+        ],
         **_addressees(said, incident.id, now),
         **(telling or Telling()).options(),
     )
@@ -240,7 +279,8 @@ def dispatch_key(update_id: str) -> str:
 
 
 def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:
-    check_move(incident.phase, found.phase)
+    check_declared(incident)
+    check_move(incident.phase, found.phase, reopening=incident.reopening)
     if list(promise_faults(found.phase, found.next_update_at, now)):
         raise Conflict(
             "The next update is promised for a time that has passed. Write a new draft with a new promise.",
@@ -260,15 +300,21 @@ async def _number(tx: Tx, actor: Actor, found: Update, now: datetime, vouched_fo
         raise Conflict("This update was changed while it was being published. Look at it again.", code="not_approved")
 
 
-async def _move(tx: Tx, incident: Incident, found: Update, now: datetime) -> None:
+async def _move(tx: Tx, actor: Actor, incident: Incident, found: Update, now: datetime) -> None:
     values: dict[str, Any] = {"phase": found.phase, "updated_at": now}
     if found.impact is not None:
-        values["impact"] = found.impact
+        values |= {"impact": found.impact, "impact_set": found.impact}
     if found.phase == "monitoring" and incident.monitoring_at is None:
         values["monitoring_at"] = now
-    if found.phase == "resolved" and incident.resolved_at is None:
-        values["resolved_at"] = now
+    if found.phase in OVER:
+        values["resolved_at"] = incident.resolved_at or now
+    if incident.phase == "postmortem" and found.phase == "resolved":
+        values["phase"] = "postmortem"  # one more word afterwards does not take back what we found out
+    if needs_reopening(incident.phase, found.phase):
+        values |= {"reopening": False, "resolved_at": None}
+        await note(tx, incident.id, actor, "reopened", {"update": found.id}, now=now)
     await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
+    await restate_impact(tx, incident.id, over=found.phase in OVER)
 
 
 async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:

@@ -37,6 +37,13 @@ async def staff_token(parts: Parts, name: str = "ops", *, roles: Sequence[str] =
         return await create_token(tx, name, now=parts.clock(), roles=roles)
 
 
+async def approved_by_another(api: httpx2.AsyncClient, database: Database, update: str) -> httpx2.Response:
+    """What `POST updates/{id}/approve` answers to somebody who did not write the update."""
+    async with database.transaction() as tx:
+        token = await create_token(tx, f"approver-{update}", now=system_clock(), roles=["approver"])
+    return await api.post(f"/api/v1/updates/{update}/approve", headers={"Authorization": f"Bearer {token}"})
+
+
 def inner(application: Any) -> Starlette:
     """The Starlette application behind whatever stands in front of it."""
     while not isinstance(application, Starlette):
