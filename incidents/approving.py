@@ -109,7 +109,10 @@ async def _vouch(
 ) -> None:
     """Write the approval down, and strike those that were given to something else."""
     mine = update_approvals.c.update_id == found.id
-    await tx.execute(delete(update_approvals).where(mine, update_approvals.c.digest != digest))
+    gone = await tx.execute(delete(update_approvals).where(mine, update_approvals.c.digest != digest))
+    if gone.rowcount:
+        undone = {"state": "draft", "approved_by": None, "approved_at": None}
+        await tx.execute(update(updates).where(updates.c.id == found.id, updates.c.state == "approved").values(undone))
     given = insert(update_approvals).values(
         update_id=found.id,
         revision=found.revision,
@@ -127,7 +130,7 @@ async def _vouch(
 
 
 async def _settle(tx: Tx, update_id: str, digest: str, needed: int) -> Update:
-    """Approved with enough approvals, else a draft."""
+    """Approved, with enough approvals."""
     last = (
         select(update_approvals.c.approved_by, update_approvals.c.approved_at)
         .where(update_approvals.c.update_id == update_id)
@@ -135,8 +138,9 @@ async def _settle(tx: Tx, update_id: str, digest: str, needed: int) -> Update:
         .limit(1)
     )
     by, at = (await tx.execute(last)).one()
-    ours = (updates.c.id == update_id, updates.c.state.in_(("draft", "approved")))
-    enough = is_vouched_for(digest, max(needed, 1))
-    await tx.execute(update(updates).where(*ours, enough).values(state="approved", approved_by=by, approved_at=at))
-    await tx.execute(update(updates).where(*ours, ~enough).values(state="draft", approved_by=None, approved_at=None))
+    await tx.execute(
+        update(updates)
+        .where(updates.c.id == update_id, updates.c.state == "draft", is_vouched_for(digest, max(needed, 1)))
+        .values(state="approved", approved_by=by, approved_at=at)
+    )
     return await find_update(tx, update_id)

@@ -96,7 +96,7 @@ async def test_messages_that_cannot_be_sent_leave_nothing_published(database: Da
 
     async with database.transaction() as tx:
         written = await draft_update(tx, WRITER, check_in, a_draft(), now=NOW)
-        await approve(tx, BOSS, written.id, COMPOSER.messages, now=NOW)
+        await approve(tx, BOSS, written.id, nothing, now=NOW)
     with pytest.raises(Invalid):
         async with database.transaction() as tx:
             await publish(tx, BOSS, written.id, nothing, now=NOW)

@@ -15,6 +15,8 @@ from app.auth import create_token
 from app.rights import FOR_SYSTEMS
 from app.settings import read_settings
 from app.wiring import Parts, make_parts
+from foundation.clock import system_clock
+from foundation.database import Database
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
