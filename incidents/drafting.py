@@ -16,6 +16,7 @@ from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.journal import note
 from incidents.lifecycle import Draft, check_update, tidy
+from incidents.moving import check_declared
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.segments import unknown_segments
 from incidents.tables import parties, update_approvals, updates
@@ -113,12 +114,6 @@ async def lock_update(tx: Tx, update_id: str) -> Update:
     """The update with this id, which nobody else changes until the transaction ends. Raises NotFound."""
     await tx.execute(select(updates.c.id).where(updates.c.id == update_id).with_for_update())
     return await find_update(tx, update_id)
-
-
-def check_declared(incident: Incident) -> None:
-    """Raise Conflict of an incident that an alert opened and nobody has declared."""
-    if incident.state != "declared":
-        raise Conflict("This incident is a draft. Declare it first.", code="not_declared")
 
 
 def new_id() -> str:

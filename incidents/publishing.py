@@ -20,24 +20,21 @@ from foundation.errors import Conflict, Fault, Invalid
 from foundation.languages import SPOKEN
 from incidents.approving import USUAL_APPROVALS, check_approved, is_vouched_for
 from incidents.audience import people_to_tell
-from incidents.component_status import restate_components
 from incidents.components import unknown_scope
-from incidents.drafting import check_declared, new_id
+from incidents.drafting import new_id
 from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
-    OVER,
     Declaration,
     Impact,
     check_declaration,
     check_move,
-    needs_reopening,
     promise_faults,
     standing_faults,
     tidy_title,
     title_faults,
 )
-from incidents.promises import settle_and_promise
+from incidents.moving import check_declared, move, restate
 from incidents.records import Incident, Update, find_incident, find_update
 from incidents.saying import Compose, digest_of, read_saying
 from incidents.snapshot import Snapshot, read_snapshot
@@ -227,26 +224,38 @@ async def publish(
     digest = digest_of(await read_saying(tx, found.id), compose)
     check_approved(found, digest, needed)
     _check_publishable(incident, found, now)
-    await restate_components(tx, incident.id, found.id, found.component_status, now=now, exercise=incident.exercise)
+    await restate(tx, incident, found, now=now)
     await _number(tx, actor, found, now, is_vouched_for(digest, needed))
-    await _move(tx, actor, incident, found, now)
-    await settle_and_promise(tx, found.id, at=now)
-    saying = await read_saying(tx, update_id)
-    said = saying.update
+    await move(tx, actor, incident, found, now=now)
+    said, moved = await find_update(tx, update_id), await find_incident(tx, incident.id)
+    await tell(tx, moved, said, compose, now=now, telling=telling, compose_webhook=compose_webhook)
+    return Published(said, newly=True)
+
+
+async def tell(
+    tx: Tx,
+    moved: Incident,
+    said: Update,
+    compose: Compose,
+    *,
+    now: datetime,
+    telling: Telling | None = None,
+    compose_webhook: ComposeWebhook | None = None,
+) -> None:
+    """Plan the deliveries of an update that was just published; see `publish`. `moved`: its incident as it is now."""
     assert said.number is not None
     await notify.enqueue(
         tx,
         key=dispatch_key(said.id),
-        topic=topic_of(incident.id),
+        topic=topic_of(moved.id),
         number=said.number,
         messages=[
-            *compose(saying),
-            *await _for_machines(tx, said, None if incident.exercise else compose_webhook, now),
+            *compose(await read_saying(tx, said.id)),
+            *await _for_machines(tx, said, None if moved.exercise else compose_webhook, now),
         ],
-        **_addressees(said, incident.id, now),
+        **_addressees(said, moved.id, now),
         **(telling or Telling()).options(),
     )
-    return Published(said, newly=True)
 
 
 def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]:
@@ -298,23 +307,6 @@ async def _number(tx: Tx, actor: Actor, found: Update, now: datetime, vouched_fo
     )
     if numbered.rowcount != 1:
         raise Conflict("This update was changed while it was being published. Look at it again.", code="not_approved")
-
-
-async def _move(tx: Tx, actor: Actor, incident: Incident, found: Update, now: datetime) -> None:
-    values: dict[str, Any] = {"phase": found.phase, "updated_at": now}
-    if found.impact is not None:
-        values |= {"impact": found.impact, "impact_set": found.impact}
-    if found.phase == "monitoring" and incident.monitoring_at is None:
-        values["monitoring_at"] = now
-    if found.phase in OVER:
-        values["resolved_at"] = incident.resolved_at or now
-    if incident.phase == "postmortem" and found.phase == "resolved":
-        values["phase"] = "postmortem"  # one more word afterwards does not take back what we found out
-    if needs_reopening(incident.phase, found.phase):
-        values |= {"reopening": False, "resolved_at": None}
-        await note(tx, incident.id, actor, "reopened", {"update": found.id}, now=now)
-    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
-    await restate_impact(tx, incident.id, over=found.phase in OVER)
 
 
 async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ The front door: what other packages may use stands here, everything else is ours
 from notify.addressees import Addressee, addressees_of
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
+from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, find_customers
 from notify.exercises import rehearse
 from notify.first_notice import FirstNotice, first_notice
@@ -30,6 +31,7 @@ __all__ = [
     "Addressee",
     "BadAddress",
     "Candidate",
+    "Card",
     "Channel",
     "Clue",
     "ClueKind",
@@ -39,6 +41,7 @@ __all__ = [
     "Progress",
     "QuietHours",
     "Reach",
+    "ReplyChannel",
     "Report",
     "SmsPreview",
     "Tariff",
@@ -48,6 +51,8 @@ __all__ = [
     "cancel",
     "colleague",
     "colleagues_named",
+    "correspondent",
+    "customer_cards",
     "customer_history",
     "delivery_progress",
     "delivery_summary",
@@ -67,6 +72,7 @@ __all__ = [
     "normalise_phone",
     "note_colleague",
     "one_line",
+    "only",
     "parse_mail",
     "pause",
     "phone_readings",
