@@ -29,6 +29,7 @@ _log = structlog.get_logger()
 
 _NO_INCIDENT: Refusals = {NotFound: ("no_such_incident",)}
 _NO_UPDATE: Refusals = {NotFound: ("no_such_update",)}
+_NO_MOVE = ("not_declared", "no_such_move", "resolved")
 _NOT_TO_STEER: Refusals = {NotFound: ("no_such_update", "not_sent"), Conflict: ("cancelled",)}
 
 

@@ -33,7 +33,7 @@ _NO_INCIDENT: Refusals = {NotFound: ("no_such_incident",)}
 _NO_UPDATE: Refusals = {NotFound: ("no_such_update",)}
 _NO_DRAFT: Refusals = {**_NO_UPDATE, Conflict: ("not_a_draft",)}
 _NOT_TO_STEER: Refusals = {NotFound: ("no_such_update", "not_sent"), Conflict: ("cancelled",)}
-_CANNOT_MOVE = ("resolved", "not_declared")
+_CANNOT_MOVE = ("not_declared", "no_such_move", "resolved")
 _CANNOT_PUBLISH = ("not_approved", "approval_outdated", "not_a_draft", "promise_lapsed", *_CANNOT_MOVE)
 
 # What can be done to the telling of an update while it is under way.
