@@ -97,6 +97,9 @@ class Settings:
     sender_depth: int
     quiet_hours: QuietHours | None
     fallback_after: timedelta
+    notice_limit: timedelta
+    warn_before: timedelta
+    alert_secrets: Mapping[str, bytes]
     domain_limits: Mapping[str, tuple[float, int]]
     mail_listen: tuple[MailBind, ...]
     mail_inboxes: frozenset[str]
@@ -146,6 +149,9 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         sender_depth=reader.get("SENDER_DEPTH", _depth, "50"),
         quiet_hours=reader.get("QUIET_HOURS", _quiet_hours, "22:00-07:00"),
         fallback_after=reader.get("FALLBACK_MINUTES", _minutes, "10"),
+        notice_limit=reader.get("NOTICE_MINUTES", _minutes, "30"),
+        warn_before=reader.get("PROMISE_WARNING_MINUTES", _minutes, "5"),
+        alert_secrets=reader.get("ALERT_SECRETS", _alert_secrets, ""),
         domain_limits=reader.get("DOMAIN_LIMITS", _domain_limits, ""),
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
@@ -426,6 +432,20 @@ def _quiet_hours(text: str) -> QuietHours | None:
     if not found or hours.start == hours.end:
         raise ValueError("must name two different times, such as 22:00-07:00, or be none")
     return hours
+
+
+def _alert_secrets(text: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in (one.strip() for one in text.split(",") if one.strip()):
+        name, _, secret = part.partition("=")
+        if not re.fullmatch("[a-z0-9][a-z0-9-]{0,39}", name) or len(secret) < SHORTEST_KEY or name in found:
+            # Not the part itself: it holds the secret.
+            raise ValueError(
+                "must be name=secret for each system that sends signed alerts, with commas: names of lower-case "
+                f"letters, digits and -, secrets of {SHORTEST_KEY} characters or more"
+            )
+        found[name] = secret.encode()
+    return found
 
 
 def _minutes(text: str) -> timedelta:

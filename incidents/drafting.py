@@ -4,8 +4,6 @@ A draft may be edited until it is approved. Every edit is a revision with its ow
 were given to the one before.
 """
 
-import secrets
-import string
 from datetime import datetime
 from typing import Any
 
@@ -14,14 +12,13 @@ from sqlalchemy import delete, insert, select, update
 from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
+from incidents.identifiers import new_id
 from incidents.journal import note
 from incidents.lifecycle import Draft, check_update, tidy
 from incidents.moving import check_declared
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.segments import unknown_segments
 from incidents.tables import parties, update_approvals, updates
-
-_ALPHABET = string.ascii_lowercase + string.digits
 
 
 async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, now: datetime) -> Update:
@@ -114,14 +111,6 @@ async def lock_update(tx: Tx, update_id: str) -> Update:
     """The update with this id, which nobody else changes until the transaction ends. Raises NotFound."""
     await tx.execute(select(updates.c.id).where(updates.c.id == update_id).with_for_update())
     return await find_update(tx, update_id)
-
-
-def new_id() -> str:
-    """An id that cannot be guessed, so that nobody finds the address of something unpublished.
-
-    It has the shape of Statuspage's.
-    """
-    return "".join(secrets.choice(_ALPHABET) for _ in range(12))
 
 
 async def _values(tx: Tx, incident: Incident, draft: Draft, now: datetime) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from foundation.languages import SPOKEN
 from incidents.approving import USUAL_APPROVALS, check_approved, is_vouched_for
 from incidents.audience import people_to_tell
 from incidents.components import unknown_scope
-from incidents.drafting import new_id
+from incidents.identifiers import new_id
 from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
@@ -78,7 +78,7 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
     """Open an incident. It becomes public with its first published update. Raises Invalid with every fault."""
     title = tidy_title(declared.title)
     check_declaration(replace(declared, title=title), now)
-    await _check_scope(tx, declared.components, declared.groups)
+    await check_scope(tx, declared.components, declared.groups)
     incident_id = new_id()
     await tx.execute(
         insert(incidents).values(
@@ -97,7 +97,7 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
             updated_at=now,
         )
     )
-    await _widen(tx, incident_id, declared.components, declared.groups)
+    await widen(tx, incident_id, declared.components, declared.groups)
     if declared.exercise:
         await notify.rehearse(tx, incident_id)
     await note(tx, incident_id, actor, "declared", {"exercise": declared.exercise}, now=now)
@@ -135,8 +135,8 @@ async def amend(
     faults += standing_faults(severity, notice_limit)
     if faults:
         raise Invalid("The incident cannot be changed like this.", faults)
-    await _check_scope(tx, components, groups)
-    await _widen(tx, incident.id, components, groups)
+    await check_scope(tx, components, groups)
+    await widen(tx, incident.id, components, groups)
     given = {name: value for name, value in changes.items() if value is not None}
     if impact == "computed":
         given["impact_set"] = None
@@ -309,14 +309,16 @@ async def _number(tx: Tx, actor: Actor, found: Update, now: datetime, vouched_fo
         raise Conflict("This update was changed while it was being published. Look at it again.", code="not_approved")
 
 
-async def _check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:
+async def check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:
+    """Raise Invalid naming components and groups that do not exist."""
     unknown = await unknown_scope(tx, keys, groups)
     faults = [Fault(field, f"We do not know “{key}”.") for field, missing in unknown.items() for key in missing[:20]]
     if faults:
         raise Invalid("Some of what the incident should concern does not exist.", faults)
 
 
-async def _widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[str]) -> None:
+async def widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[str]) -> None:
+    """Add to what an incident concerns."""
     for kind, named in (("component", keys), ("group", groups)):
         unique = bindparam("named", sorted(set(named)), ARRAY(Text))
         source = select(literal(incident_id), literal(kind), func.unnest(unique))
