@@ -246,6 +246,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         clock=parts.clock,
         telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
+        approvals=settings.approvals,
     )
 
 
