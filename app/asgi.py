@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from asyncpg import CharacterNotInRepertoireError
 from sqlalchemy.exc import DBAPIError
@@ -9,9 +10,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
+import claims.drawing
+import claims.letters
 import claims.pages
 import incidents.pages
 import metrics.pages
@@ -34,6 +38,7 @@ from app.public_page import PageStore, PublicPage
 from app.search_page import SearchPage
 from app.staff import pages as staff_pages
 from app.staff import provider_pages, user_pages
+from app.staff.accounts import case_worker
 from app.staff.passwords import Passwords
 from app.staff.provider import Provider
 from app.staff.seal import Seal
@@ -42,13 +47,10 @@ from app.static_files import static_files
 from app.templates import render
 from app.wiring import Parts
 from claims import Intake
-from foundation.database import DatabaseAway
+from foundation.database import DatabaseAway, Tx
 from foundation.errors import Refusal
 from foundation.languages import choose_language
-from incidents import Composer, StatusPage, Telling
-
-# The largest request anybody needs to make today is an update in all its languages.
-LARGEST_BODY = 1 << 20
+from incidents import Composer, Incident, StatusPage, Tell, Telling, Update, audience_of, tell
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -157,7 +159,7 @@ def status_page(parts: Parts) -> StatusPage:
 
 def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
     settings = parts.settings
-    look = claims.pages.Look(
+    look = claims.drawing.Look(
         render=render,
         language_of=choose_language,
         page_name=settings.page_name,
@@ -173,6 +175,23 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         outages=Outages(parts.clock),
         clock=parts.clock,
         look=look,
+        files=parts.files,
+        writer=claims_writer(parts),
+        staff_name=case_worker,
+        audience=lambda incident_id: audience_of(incident_id, parts.clock()),
+    )
+
+
+def claims_writer(parts: Parts) -> claims.letters.Writer:
+    """What writes to people in their case."""
+    settings = parts.settings
+    return claims.letters.Writer(
+        render,
+        parts.tokens,
+        settings.page_name,
+        settings.public_url,
+        settings.page_time_zone,
+        texts=bool(settings.smpp_urls),
     )
 
 
@@ -203,11 +222,32 @@ def _follow_routes(parts: Parts) -> Sequence[BaseRoute]:
     )
 
 
-def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+def composer_of(parts: Parts) -> Composer:
+    """What writes the messages of updates."""
     settings = parts.settings
-    composer = Composer(
+    return Composer(
         render, settings.page_name, settings.public_url, settings.page_time_zone, texts=bool(settings.smpp_urls)
     )
+
+
+def _telling(parts: Parts) -> Telling:
+    return Telling(quiet=parts.settings.quiet_hours, fallback_after=parts.settings.fallback_after)
+
+
+def tell_by_itself(parts: Parts) -> Tell:
+    """What plans the deliveries of what planned work says by itself."""
+    composer = composer_of(parts)
+
+    async def told(tx: Tx, moved: Incident, said: Update, *, now: datetime) -> None:
+        machines = composer.webhook
+        await tell(tx, moved, said, composer.messages, now=now, telling=_telling(parts), compose_webhook=machines)
+
+    return told
+
+
+def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+    settings = parts.settings
+    composer = composer_of(parts)
     tariff = notify.Tariff(settings.sms_prices, settings.sms_cost_caps)
     return incidents.pages.routes(
         database=parts.database,
@@ -215,8 +255,9 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         compose=composer.messages,
         compose_webhook=composer.webhook,
         clock=parts.clock,
-        telling=Telling(quiet=settings.quiet_hours, fallback_after=settings.fallback_after),
+        telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
+        approvals=settings.approvals,
     )
 
 
@@ -230,11 +271,11 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         exception_handlers={
             Refusal: problems.refusal,
             HTTPException: problems.http_error,
+            ClientDisconnect: problems.half,
             DatabaseAway: problems.away,
             DBAPIError: problems.unstorable,
             CharacterNotInRepertoireError: problems.unstorable,
             Exception: problems.unexpected,
         },
         lifespan=lifespan,
-        max_body_size=LARGEST_BODY,
     )

@@ -1,7 +1,7 @@
 """What callers of the staff API may send, as types (`foundation.calls` reads it)."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -9,31 +9,53 @@ from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, 
 from incidents.wording import UpdateText
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Severity = Annotated[int, msgspec.Meta(ge=1, le=4)]
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)]
 Names = Annotated[list[str], msgspec.Meta(max_length=50_000)]
 
 
 class IncidentBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST incidents`. `started_at` left out: now."""
+    """`POST incidents`. `started_at` left out: now; `impact`: computed from the components.
+
+    `notice_limit`: minutes in which people must hear of it. `exercise`: a drill, which reaches seeds only.
+    """
 
     title: dict[str, str]
-    impact: Impact
-    started_at: Moment | None = None
-    components: Names = []
-    groups: Names = []
-
-    def declaration(self, now: datetime) -> Declaration:
-        """What is declared."""
-        return Declaration(self.title, self.impact, self.started_at or now, self.components, self.groups)
-
-
-class IncidentChanges(msgspec.Struct, forbid_unknown_fields=True):
-    """`PATCH incidents/{id}`. What is left out stays; components and groups are added."""
-
-    title: dict[str, str] | None = None
     impact: Impact | None = None
     started_at: Moment | None = None
     components: Names = []
     groups: Names = []
+    severity: Severity | None = None
+    exercise: bool = False
+    aware_at: Moment | None = None
+    notice_limit: Minutes | None = None
+
+    def declaration(self, now: datetime) -> Declaration:
+        """What is declared."""
+        values = msgspec.structs.asdict(self)
+        limit = None if self.notice_limit is None else timedelta(minutes=self.notice_limit)
+        return Declaration(**{**values, "started_at": self.started_at or now, "notice_limit": limit})
+
+
+class IncidentChanges(msgspec.Struct, forbid_unknown_fields=True):
+    """`PATCH incidents/{id}`. What is left out stays; components and groups are added.
+
+    `impact`: `computed` takes back what was set by hand.
+    """
+
+    title: dict[str, str] | None = None
+    impact: Impact | Literal["computed"] | None = None
+    severity: Severity | None = None
+    started_at: Moment | None = None
+    aware_at: Moment | None = None
+    notice_limit: Minutes | None = None
+    components: Names = []
+    groups: Names = []
+
+    def changes(self) -> dict[str, Any]:
+        """What `publishing.amend` takes."""
+        limit = None if self.notice_limit is None else timedelta(minutes=self.notice_limit)
+        return {**msgspec.structs.asdict(self), "notice_limit": limit}
 
 
 class LinkBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,9 +102,27 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
 
     def draft(self) -> Draft:
         """What is to be said."""
-        values = msgspec.structs.asdict(self)
+        values = {name: getattr(self, name) for name in UpdateBody.__struct_fields__}
         values["texts"] = msgspec.convert(msgspec.to_builtins(self.texts), dict[str, UpdateText])
         return Draft(**values)
+
+
+class UpdateEdit(UpdateBody, forbid_unknown_fields=True):
+    """`PUT updates/{id}`: the whole text anew. `revision`: the one it is made from; refused when there is a newer."""
+
+    revision: int | None = None
+
+
+class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST updates/{id}/approve`. `digest`: of what the approver looked at, from the preview."""
+
+    digest: str | None = None
+
+
+class BypassBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST updates/{id}/bypass`. `reason`: why this cannot wait for somebody else, in 10 to 500 characters."""
+
+    reason: str
 
 
 class PublishBody(msgspec.Struct, forbid_unknown_fields=True):

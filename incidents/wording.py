@@ -121,8 +121,8 @@ def text_faults(texts: Mapping[str, UpdateText], *, corrects: bool = False) -> I
 
 def _faults_of(place: str, text: UpdateText, *, corrects: bool) -> Iterator[Fault]:
     yield from line_faults(f"{place}.title", text.title, LONGEST_TITLE)
-    yield from _prose_faults(f"{place}.body", text.body, LONGEST_BODY)
-    yield from _prose_faults(f"{place}.advice", text.advice, LONGEST_ADVICE)
+    yield from prose_faults(f"{place}.body", text.body, LONGEST_BODY)
+    yield from prose_faults(f"{place}.advice", text.advice, LONGEST_ADVICE)
     if text.cause:
         yield from line_faults(f"{place}.cause", text.cause, LONGEST_CAUSE)
     if corrects and not text.wrong:
@@ -130,13 +130,13 @@ def _faults_of(place: str, text: UpdateText, *, corrects: bool) -> Iterator[Faul
     elif text.wrong and not corrects:
         yield Fault(f"{place}.wrong", "Only a correction says what was wrong: name the update it corrects.")
     elif text.wrong:
-        yield from _prose_faults(f"{place}.wrong", text.wrong, LONGEST_WRONG)
+        yield from prose_faults(f"{place}.wrong", text.wrong, LONGEST_WRONG)
     yield from _link_faults(f"{place}.links", text.links)
     if len(text.advice_for) > MOST_SEGMENTS:
         yield Fault(f"{place}.advice_for", f"Advise {MOST_SEGMENTS} parts of the audience at most.")
     for number, one in enumerate(text.advice_for):
         yield from line_faults(f"{place}.advice_for.{number}.who", one.who, LONGEST_LABEL)
-        yield from _prose_faults(f"{place}.advice_for.{number}.text", one.text, LONGEST_ADVICE)
+        yield from prose_faults(f"{place}.advice_for.{number}.text", one.text, LONGEST_ADVICE)
         yield from _link_faults(f"{place}.advice_for.{number}.links", one.links)
 
 
@@ -179,10 +179,11 @@ def line_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
     """What is wrong with a text that must stand on one line."""
     if "\n" in text:
         yield Fault(field, "Keep this on one line.")
-    yield from _prose_faults(field, text, longest)
+    yield from prose_faults(field, text, longest)
 
 
-def _prose_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
+def prose_faults(field: str, text: str, longest: int) -> Iterator[Fault]:
+    """What is wrong with a text of several lines that may have `longest` characters and must have some."""
     if not text.strip():
         yield Fault(field, "This may not be empty.")
     if len(text) > longest:

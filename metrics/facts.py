@@ -40,6 +40,8 @@ delivery_facts = _view(
     planned_at=_MOMENT,
     final_at=_MOMENT,
     instead_of=_NUMBER,
+    domain=_WORDS,
+    recipient_kind=_CODE,
 )
 contact_facts = _view(
     "contact_facts",

@@ -3,13 +3,18 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
-from notify.addressees import Addressee, addressees_of
+from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
+from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
+from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.exercises import rehearse
+from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots, one_line
+from notify.mime import files_of as mail_files
 from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
@@ -27,20 +32,29 @@ __all__ = [
     "Addressee",
     "BadAddress",
     "Candidate",
+    "Card",
     "Channel",
     "Clue",
     "ClueKind",
+    "Colleague",
+    "FirstNotice",
     "MessageText",
     "Progress",
     "QuietHours",
     "Reach",
+    "ReplyChannel",
     "Report",
     "SmsPreview",
     "Tariff",
     "Told",
     "addressees_of",
+    "addresses_told",
     "any_machine_among",
     "cancel",
+    "colleague",
+    "colleagues_named",
+    "correspondent",
+    "customer_cards",
     "customer_history",
     "delivery_progress",
     "delivery_summary",
@@ -48,22 +62,27 @@ __all__ = [
     "escape_slots",
     "exposures",
     "find_customers",
+    "first_notice",
     "fold_name",
     "fold_reference",
     "followers_of",
     "lift_suppression",
+    "mail_files",
     "mail_header",
     "mail_mailbox",
     "mail_text",
     "normalise_mail",
     "normalise_phone",
+    "note_colleague",
     "one_line",
+    "only",
     "parse_mail",
     "pause",
     "phone_readings",
     "prefer",
     "preview",
     "preview_texts",
+    "rehearse",
     "release",
     "resume",
     "set_seeds",

@@ -63,7 +63,7 @@ customers = Table(
 
 seeds = Table("seeds", metadata, Column("customer_id", ForeignKey(customers.c.id), primary_key=True))
 
-exercises = Table("exercises", metadata, Column("topic", Text, primary_key=True), _moment("created_at", now=True))
+exercises = Table("exercises", metadata, Column("subject", Text, primary_key=True), _moment("created_at", now=True))
 
 addresses = Table(
     "addresses",
@@ -355,6 +355,7 @@ sms_segments_in = Table(
     Column("text_id", ForeignKey(sms_texts.c.id)),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Index("sms_segments_in_waiting_index", "id", postgresql_where=text("text_id IS NULL")),
+    Index("sms_segments_in_again_index", "sender", "reference", postgresql_where=text("reference IS NOT NULL")),
 )
 
 sms_replies = Table(
