@@ -135,7 +135,7 @@ def document(
     `more`: headers besides the usual, or instead of them.
     """
     kind = PurePath(name).suffix
-    headers = {"content-type": _type_of(name, kind), "x-content-type-options": "nosniff"}
+    headers = {"content-type": type_of(name), "x-content-type-options": "nosniff"}
     headers["cache-control"] = _FOR_EVER if name.startswith("static/") else _FRESH if status == 200 else "no-store"
     headers["vary"] = "Accept-Encoding, Accept-Language, Cookie" if kind in SPOKEN else "Accept-Encoding"
     if kind == ".html":
@@ -151,7 +151,9 @@ def document(
     return Document(forms)
 
 
-def _type_of(name: str, kind: str) -> str:
+def type_of(name: str) -> str:
+    """The content type of a file called `name`."""
+    kind = PurePath(name).suffix
     return "application/cap+xml; charset=utf-8" if kind == ".xml" and name.startswith("incidents/") else _TYPES[kind]
 
 

@@ -44,6 +44,23 @@ class Record:
         """The days on which something did not work as it should, newest first."""
         return [day for day in reversed(self.days) if day.worst not in (None, "operational")]
 
+    @property
+    def runs(self) -> "Sequence[Run]":
+        """The days as few stretches, for whoever draws them."""
+        found = []
+        for worst, days in groupby(enumerate(self.days), key=lambda one: one[1].worst):
+            listed = list(days)
+            found.append(Run(listed[0][0], len(listed), worst))
+        return found
+
+
+class Run(NamedTuple):
+    """Days of one kind next to each other: from day `first` on, so many."""
+
+    first: int
+    length: int
+    worst: ComponentStatus | None
+
 
 class _Spell(NamedTuple):
     status: ComponentStatus
