@@ -33,6 +33,8 @@ class Tab(NamedTuple):
 
 
 TABS = (
+    Tab("/desk/calls", "Calls", "cases.work"),
+    Tab("/desk/posts", "Public posts", "cases.work"),
     Tab("/desk/customers", "Customers", "customers.read"),
     Tab("/desk/users", "People", "users.manage"),
     Tab("/desk/audit", "Who did what", "audit.read"),
