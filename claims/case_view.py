@@ -3,6 +3,7 @@
 Read only. It shows people's own words: whoever calls it has the right to read cases.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -168,3 +169,15 @@ def _contact(row: asyncpg.Record) -> dict[str, Any]:
     said: Submission = stored_submission(row["channel"], row["raw"]) or NOTHING_SAID
     names = ("id", "channel", "language", "received_at", "matched_by", "answer_by", "answered_at", "continues_id")
     return {**{name: row[name] for name in names}, "receipt": grouped(row["receipt"]), "said": said}
+
+
+async def contacts_of(tx: Tx, contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Contacts as they stand in their cases: id → contact."""
+    rows = await (await driver(tx)).fetch(
+        """
+        SELECT id, receipt, channel, language, raw, received_at, matched_by, answer_by, answered_at, continues_id
+          FROM contacts WHERE id = ANY ($1::bigint[])
+        """,
+        list(contact_ids),
+    )
+    return {row["id"]: _contact(row) for row in rows}
