@@ -166,6 +166,7 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         outages=Outages(parts.clock),
         clock=parts.clock,
         look=look,
+        files=parts.files,
         writer=claims_writer(parts),
         staff_name=case_worker,
         audience=lambda incident_id: audience_of(incident_id, parts.clock()),

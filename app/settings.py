@@ -2,6 +2,8 @@
 
 import re
 import secrets
+import shlex
+import shutil
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -99,6 +101,10 @@ class Settings:
     mail_listen: tuple[MailBind, ...]
     mail_inboxes: frozenset[str]
     mail_certificate: Path | None
+    mail_verdicts_by: str
+    files_dir: Path
+    scan_command: tuple[str, ...]
+    posts_key: bytes | None
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -143,6 +149,10 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
+        mail_verdicts_by=reader.get("MAIL_VERDICTS_BY", str.lower, "") or "",
+        files_dir=reader.get("FILES_DIR", Path, str(data_dir / "files")),
+        scan_command=reader.get("SCAN_COMMAND", _command, "") or (),
+        posts_key=reader.maybe("POSTS_KEY", _posts_key),
     )
     if settings.smpp_urls and not reader.faults:
         reader.faults += _uncapped(settings)
@@ -309,6 +319,22 @@ def _certificate(text: str) -> Path:
     except (OSError, ssl.SSLError):
         raise ValueError("must be a PEM file with the certificate chain and its key, that we may read") from None
     return path
+
+
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError("must be a command as a shell reads it, such as clamdscan --fdpass --no-summary") from None
+    if words and shutil.which(words[0]) is None:
+        raise ValueError(f"names {words[0]}, which cannot be found or run here")
+    return words
+
+
+def _posts_key(text: str) -> bytes:
+    if len(text) < SHORTEST_KEY:
+        raise ValueError(f"needs {SHORTEST_KEY} characters or more: whoever reads public posts for you signs with it")
+    return text.encode()
 
 
 def _time_zone(text: str) -> str:

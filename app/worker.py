@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from app.asgi import create_operations_app, status_page
+from app.file_keeping import FileKeeping
 from app.listener import listen
 from app.loops import Loop, keep, run, settle_memory, stop_on_signals, wait
 from app.outages import Outages, public_titles
@@ -51,6 +52,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
+            "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }
         if settings.mail_listen:
@@ -90,6 +92,11 @@ async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *
             return False
 
     await keep(step, stop, idle_seconds=1.0)
+
+
+def file_keeping(parts: Parts) -> FileKeeping:
+    """What looks after the files of contacts."""
+    return FileKeeping(parts.database, parts.files, parts.clock, scanner=parts.settings.scan_command)
 
 
 def mail_sender(parts: Parts) -> Sender:

@@ -11,7 +11,16 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from foundation.errors import Fault, Invalid
-from notify import BadAddress, mail_header, mail_mailbox, mail_text, normalise_mail, normalise_phone, parse_mail
+from notify import (
+    BadAddress,
+    fold_reference,
+    mail_header,
+    mail_mailbox,
+    mail_text,
+    normalise_mail,
+    normalise_phone,
+    parse_mail,
+)
 
 Channel = Literal["web", "api", "mail", "sms", "phone", "post"]
 AsksFor = Literal["refund", "compensation", "expenses", "rebooking", "information", "call_back"]
@@ -108,22 +117,43 @@ def from_form(fields: Mapping[str, str]) -> Submission:
     return Submission(**known, asks_for=next((one for one in ASKS_FOR if one == wish), None))
 
 
-def form_faults(said: Submission, regions: tuple[str, ...]) -> list[Fault]:
-    """What the person at the form should mend, one sentence a field. The sentences are message ids."""
-    faults = [*_too_long(said), *_silence(said)]
+def form_faults(said: Submission) -> list[Fault]:
+    """What the person at the form must mend, one sentence a field. The sentences are message ids."""
+    return [*_too_long(said), *_silence(said)]
+
+
+def form_questions(said: Submission, regions: tuple[str, ...]) -> list[Fault]:
+    """What looks like a slip, one question a field: to be asked once, and then taken as it is. Sentences as above.
+
+    Nothing here depends on what we know of anybody: a form that told which references exist would be asked for them.
+    """
+    return [*_odd_addresses(said, regions), *_odd_codes(said)]
+
+
+def _odd_addresses(said: Submission, regions: tuple[str, ...]) -> Iterator[Fault]:
     if said.email and said.email.strip():
         try:
             normalise_mail(said.email)
         except BadAddress:
-            faults.append(Fault("email", "This does not look like a mail address. It should be like name@example.org."))
+            yield Fault("email", "This does not look like a mail address. It should be like name@example.org.")
     if said.phone and said.phone.strip():
         try:
             normalise_phone(said.phone, regions)
         except BadAddress:
-            faults.append(
-                Fault("phone", "We cannot read this phone number. Try it with the country first, like +31 6 12345678.")
+            yield Fault(
+                "phone", "We cannot read this phone number. Try it with the country first, like +31 6 12345678."
             )
-    return faults
+
+
+def _odd_codes(said: Submission) -> Iterator[Fault]:
+    for field in ("reference", "customer_number"):
+        text = (getattr(said, field) or "").strip()
+        if "@" in text:
+            yield Fault(field, "This looks like a mail address. Is it in the right place?")
+        elif text and len(fold_reference(text)) < 3:
+            yield Fault(field, "This looks too short. Please compare it with your ticket or contract.")
+        elif len(text.split()) > 6:
+            yield Fault(field, "This looks like a story. Please write only the letters and digits here.")
 
 
 def stored_submission(channel: str, raw: bytes) -> Submission | None:

@@ -14,6 +14,7 @@ from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots, one_line
+from notify.mime import files_of as mail_files
 from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
@@ -65,6 +66,7 @@ __all__ = [
     "fold_reference",
     "followers_of",
     "lift_suppression",
+    "mail_files",
     "mail_header",
     "mail_mailbox",
     "mail_text",

@@ -41,9 +41,12 @@ class _Bounded(policy.Compat32):
 _PARSER = BytesParser(policy=_Bounded())
 
 
-def parse(raw: bytes) -> Message:
-    """The mail in `raw`, as far as it can be read; one whose nesting is not of this world has headers only."""
-    raw = raw[:LARGEST_READ]
+def parse(raw: bytes, *, most: int = LARGEST_READ) -> Message:
+    """The mail in `raw`, as far as it can be read; one whose nesting is not of this world has headers only.
+
+    `most`: bytes looked at. Files stand behind the words, so whoever wants them must read further.
+    """
+    raw = raw[:most]
     head = raw[: end.start()] if (end := _HEADER_END.search(raw)) else raw
     if head.count(b"\n") > _MOST_HEADERS:
         return _PARSER.parsebytes(b"\n".join(head.split(b"\n", _MOST_HEADERS)[:_MOST_HEADERS]), headersonly=True)
@@ -146,6 +149,35 @@ def _shown(mail: Message) -> Iterator[Message]:
             waiting[:0] = children(part)
         elif not children(part):
             yield part
+
+
+def files_of(mail: Message) -> Iterator[tuple[str, bytes]]:
+    """What a mail brings besides its words: (name as sent, bytes) of every leaf that is no text to read.
+
+    A message inside it is one of these as a whole, by what it holds.
+    """
+    for part in parts(mail):
+        if part is mail or children(part):
+            continue
+        kind = content_type(part)
+        disposition = str(part.get("Content-Disposition", "")).strip().lower()
+        name = _file_name(part)
+        if kind.startswith("text/") and not disposition.startswith("attachment") and not name:
+            continue
+        if kind in ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"):
+            continue
+        try:
+            raw = part.get_payload(decode=True)
+        except (ValueError, LookupError, TypeError, AssertionError):
+            raw = None
+        yield name or kind.replace("/", "."), raw if isinstance(raw, bytes) else b""
+
+
+def _file_name(part: Message) -> str:
+    try:
+        return header_text(part.get_filename() or "")[:200]
+    except (ValueError, LookupError, TypeError, AttributeError, MessageError):
+        return ""
 
 
 # Each alternative ends at the next `<`, so this is one pass over the text, whatever is in it.

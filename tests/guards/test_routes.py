@@ -26,6 +26,8 @@ PUBLIC = {
     "GET /track",
     "POST /track",
     "GET /t/{token}",
+    "POST /t/{token}/files",
+    "GET /t/{token}/files/{id}",
     "GET /t/{token}/data",
     "POST /t/{token}/add",
     "POST /t/{token}/reach",

@@ -79,3 +79,16 @@ async def client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator
             yield made
     finally:
         await parts.database.close()
+
+
+@asynccontextmanager
+async def open_client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application while it takes contacts in, as a started server does."""
+    app = create_app(parts)
+    starlette = inner(app)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(address, 5000))
+    async with (
+        starlette.router.lifespan_context(starlette),
+        httpx2.AsyncClient(transport=transport, base_url="https://status.example.com") as made,
+    ):
+        yield made
