@@ -285,7 +285,7 @@ class _CasePages:
             refused=refused,
             act=act,
             typed=defaultdict(str, typed or {}),
-            did=did if did in self.acts else "",
+            did=did if did in (*self.acts, "files") else "",
             form_name=hashlib.sha256(f"{case.case_number}{self._clock().isoformat()}".encode()).hexdigest()[:16],
         )
 
