@@ -35,6 +35,7 @@ from foundation.access import needs
 from foundation.database import Tx, driver
 from foundation.errors import Conflict, Fault, Invalid, Refusal
 from foundation.languages import SPOKEN
+from notify import customer_cards
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -108,6 +109,7 @@ class _CasePages:
             me = await agents.find(tx, name)
             colleagues = {one.name: one.shown_name for one in await agents.everybody(tx)}
             titles = await self._outages.outages(tx, {one.incident_id for one in [*waiting, *(found or ())]})
+            cards = await customer_cards(tx, {one.customer_id for one in waiting if one.customer_id is not None})
         return self._desk.scripted_page(
             request,
             "app/cases.html",
@@ -118,6 +120,7 @@ class _CasePages:
             me=me,
             colleagues=colleagues,
             titles=titles,
+            cards=cards,
             kinds=ASKS_FOR,
             spoken=SPOKEN,
             now=self._clock(),

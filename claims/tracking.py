@@ -308,7 +308,8 @@ SELECT r.written_at, r.written_by, r.subject, r.words, r.contact_ids && $2::bigi
        coalesce(a.shown_name, '') AS shown_name
   FROM replies r JOIN cases c ON c.id = r.case_id
   LEFT JOIN agents a ON 'staff:' || a.name = r.written_by
- WHERE (c.id = $1 AND c.merged_into IS NULL) OR c.merged_into = $1
+ WHERE ((c.id = $1 AND c.merged_into IS NULL) OR c.merged_into = $1)
+   AND r.kind <> 'decision' -- its decision says the same, to whoever may read it
  ORDER BY r.id DESC LIMIT $3
 """
 
