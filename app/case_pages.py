@@ -88,10 +88,6 @@ class _CasePages:
             "end": self._end,
             "close": self._close,
             "reopen": self._reopen,
-            "merge": self._merge,
-            "split": self._split,
-            "different": self._different,
-            "undo": self._undo,
         }
 
     @needs("cases.read")
@@ -334,7 +330,7 @@ class _CasePages:
             outage=outage,
             saved=saved,
             colleagues={one.name: one.shown_name for one in colleagues},
-            decided=[],
+            decided=None,
             others=others,
             kinds=ASKS_FOR,
             outcomes=OUTCOMES,
