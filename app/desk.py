@@ -34,6 +34,7 @@ class Tab(NamedTuple):
 
 TABS = (
     Tab("/desk/customers", "Customers", "customers.read"),
+    Tab("/desk/sending", "Sending", "deliveries.read"),
     Tab("/desk/users", "People", "users.manage"),
     Tab("/desk/audit", "Who did what", "audit.read"),
     Tab("/desk/account", "Your account", "account.own"),
