@@ -12,6 +12,7 @@ from functools import lru_cache
 from claims.identity import Evidence, Kind, Known
 from claims.names import PARTICLES, name_words
 from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing
+from claims.profiles import Profile, profile_of, visible
 from claims.submissions import Submission
 from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 
@@ -62,11 +63,16 @@ def clues_in(said: Submission) -> Clues:
         surname=surname,
         numbers=tuple(_codes(said.customer_number or "")),
         references=tuple(_codes(said.reference or "")),
-        mails=tuple(mail for mail in _mails(said.email or "") if not is_nobodys_mail(mail)),
+        mails=tuple(mail for mail in _mails(visible(said.email or "")) if not is_nobodys_mail(mail)),
         phone=phone,
         regions=ordered,
         phones=phone_readings(phone, ordered) if phone else (),
     )
+
+
+def profile_in(said: Submission, clues: Clues) -> Profile:
+    """The same for comparing contacts with each other. `clues`: those in `said`."""
+    return profile_of(said, clues.name, clues.surname, clues.mails, clues.phone, clues.references, clues.numbers)
 
 
 def questions(place: int, clues: Clues) -> Iterator[Clue]:

@@ -30,6 +30,12 @@ LONGEST = {
     "message": 10_000,
     "incident": 60,
     "language": 35,
+    "birth_date": 40,
+    "street_number": 20,
+    "street": 200,
+    "suburb": 100,
+    "postcode": 20,
+    "region": 60,
 }
 
 
@@ -45,6 +51,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     asks_for: AsksFor | Literal[""] | None = None
     incident: str | None = None
     language: str | None = None
+    birth_date: str | None = None
+    street_number: str | None = None
+    street: str | None = None
+    suburb: str | None = None
+    postcode: str | None = None
+    region: str | None = None
 
 
 NOTHING_SAID = Submission()
