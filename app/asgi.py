@@ -9,9 +9,12 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Lifespan
 
+import claims.drawing
+import claims.letters
 import claims.pages
 import incidents.pages
 import metrics.pages
@@ -32,6 +35,7 @@ from app.problems import Problems
 from app.public_page import PageStore, PublicPage
 from app.staff import pages as staff_pages
 from app.staff import provider_pages, user_pages
+from app.staff.accounts import case_worker
 from app.staff.passwords import Passwords
 from app.staff.provider import Provider
 from app.staff.seal import Seal
@@ -43,10 +47,7 @@ from claims import Intake
 from foundation.database import DatabaseAway
 from foundation.errors import Refusal
 from foundation.languages import choose_language
-from incidents import Composer, StatusPage, Telling
-
-# The largest request anybody needs to make today is an update in all its languages.
-LARGEST_BODY = 1 << 20
+from incidents import Composer, StatusPage, Telling, audience_of
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -146,7 +147,7 @@ def status_page(parts: Parts) -> StatusPage:
 
 def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
     settings = parts.settings
-    look = claims.pages.Look(
+    look = claims.drawing.Look(
         render=render,
         language_of=choose_language,
         page_name=settings.page_name,
@@ -162,6 +163,22 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         outages=Outages(parts.clock),
         clock=parts.clock,
         look=look,
+        writer=claims_writer(parts),
+        staff_name=case_worker,
+        audience=lambda incident_id: audience_of(incident_id, parts.clock()),
+    )
+
+
+def claims_writer(parts: Parts) -> claims.letters.Writer:
+    """What writes to people in their case."""
+    settings = parts.settings
+    return claims.letters.Writer(
+        render,
+        parts.tokens,
+        settings.page_name,
+        settings.public_url,
+        settings.page_time_zone,
+        texts=bool(settings.smpp_urls),
     )
 
 
@@ -219,11 +236,11 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         exception_handlers={
             Refusal: problems.refusal,
             HTTPException: problems.http_error,
+            ClientDisconnect: problems.half,
             DatabaseAway: problems.away,
             DBAPIError: problems.unstorable,
             CharacterNotInRepertoireError: problems.unstorable,
             Exception: problems.unexpected,
         },
         lifespan=lifespan,
-        max_body_size=LARGEST_BODY,
     )

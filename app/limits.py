@@ -7,20 +7,24 @@ and two processes at worst let through twice as much.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerHour, RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.client_address import is_this_machine, is_unknown_proxy, network_of
 from app.problems import problem
 
 _log = structlog.get_logger()
+_TOO_LARGE = "This is more than we can take in one piece (1024 kB)."
 _TOO_MANY = "Too many requests from your network at once. Please try again soon."
 
+LARGEST_BODY = 1 << 20  # bytes; nobody sends more than an update in all its languages, or a form that comes back
 BODY_SECONDS = 30.0  # a body must have come in by then
 MOST_HEADERS = 100
 LONGEST_HEADER = 8 << 10  # bytes, name and value
@@ -43,6 +47,7 @@ _LIMITS: tuple[tuple[str, str, _Limit], ...] = (
     ("POST", "/follow", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/u/", _Limit(RateLimitItemPerMinute(3000))),  # mail providers do it for many of their users at once
     ("POST", "/track", _Limit(RateLimitItemPerMinute(600))),
+    ("POST", "/t/", _Limit(RateLimitItemPerMinute(3000), RateLimitItemPerMinute(30))),
     ("GET", "/t/", _Limit(RateLimitItemPerMinute(6000), RateLimitItemPerMinute(120))),
     ("POST", "/desk/sign-in", _Limit(RateLimitItemPerMinute(300))),
     ("POST", "/desk/welcome/", _Limit(RateLimitItemPerMinute(120))),
@@ -72,7 +77,7 @@ class Limits:
         if wait is not None:
             await _answer(send, 429, "too_many", _TOO_MANY, wait)
             return
-        await self._app(scope, _in_time(receive), send)
+        await self._app(scope, _bounded(receive), send)
 
     def _is_unknown_proxy(self, scope: Scope) -> bool:
         """Whether this comes through a proxy of the house that nobody told us of: everybody would count as one."""
@@ -126,18 +131,30 @@ def _too_large(scope: Scope) -> tuple[int, str, str] | None:
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS or max([len(name) + len(value) for name, value in headers] or [0]) > LONGEST_HEADER:
         return 431, "too_many_headers", "This request has more header fields, or longer ones, than anybody needs."
+    if _announced(headers) > LARGEST_BODY:
+        return 413, "too_large", _TOO_LARGE
     if len(scope["path"]) + len(scope["query_string"]) > LONGEST_TARGET:
         return 414, "too_long", "This address is longer than any of ours."
     return None
 
 
-def _in_time(receive: Receive) -> Receive:
-    """`receive`, for a body that must have come in within `BODY_SECONDS`; after it, waiting costs nothing."""
+def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int:
+    """The length that a body claims to have. One that is no number says nothing; what comes in is counted."""
+    said = next((value for name, value in headers if name == b"content-length"), b"")
+    return int(said) if said.isdigit() and len(said) < 19 else 0
+
+
+def _bounded(receive: Receive) -> Receive:
+    """`receive`, for a body that must have come in within `BODY_SECONDS` and is refused once it is too large.
+
+    After the body waiting costs nothing.
+    """
     deadline = asyncio.get_running_loop().time() + BODY_SECONDS
     whole = False
+    size = 0
 
     async def received() -> Message:
-        nonlocal whole
+        nonlocal whole, size
         if whole:
             return await receive()
         try:
@@ -147,6 +164,9 @@ def _in_time(receive: Receive) -> Receive:
             whole = True
             return {"type": "http.disconnect"}  # as if they had gone: half a text is not what somebody said
         whole = message["type"] != "http.request" or not message.get("more_body", False)
+        size += len(message.get("body", b""))
+        if size > LARGEST_BODY:
+            raise HTTPException(413, _TOO_LARGE)
         return message
 
     return received

@@ -44,7 +44,7 @@ _STAFF_CALL: Sequence[tuple[int, str, tuple[str, ...], str]] = (
     (403, "Forbidden", ("forbidden",), "None of your roles has the right that this needs."),
 )
 _WITH_BODY: Sequence[tuple[int, str, tuple[str, ...], str]] = (
-    (400, "Incomplete", ("http_error",), "The connection ended before the body did."),
+    (400, "Incomplete", ("bad_request",), "The connection ended before the body did."),
     (413, "TooLarge", ("too_large",), "The body is larger than anybody needs."),
 )
 _COME_BACK = {429, 503}

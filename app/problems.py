@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
 
 from app.answers import GUARDS
 from app.desk import Desk
@@ -25,7 +26,14 @@ _SIGNED_OUT = "You are signed out. Sign in and repeat it."
 
 # What the class of a refusal is in HTTP.
 REFUSED: dict[type[Refusal], int] = {Invalid: 422, NotFound: 404, Conflict: 409, Busy: 503}
-_HTTP_CODES = {401: "unauthenticated", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+_HTTP_CODES = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+}
 
 
 class Problem(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
@@ -91,6 +99,8 @@ class Problems:
             return _page(request, "incidents/missing.html", 404)
         answer = problem(status, _HTTP_CODES.get(status, "http_error"), str(error.detail))
         answer.headers.update(error.headers or {})
+        if status == 405 and (allowed := _methods(request)):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
     async def away(self, request: Request, _: Exception) -> Response:
@@ -105,6 +115,10 @@ class Problems:
         if getattr(cause, "sqlstate", None) != "22021":
             raise error
         return problem(422, "invalid", "This holds the character NUL, which cannot be stored. Please leave it out.")
+
+    async def half(self, _: Request, __: Exception) -> Response:
+        """The answer when somebody left, or took too long, before all of the body had come. Nobody may be there."""
+        return problem(400, "bad_request", "The connection ended before the text did.")
 
     async def unexpected(self, request: Request, error: Exception) -> Response:
         """The answer when we broke: a bug, or the database went away before a route was reached (while signing in)."""
@@ -126,6 +140,15 @@ class Problems:
 
 def _is_at_desk(request: Request) -> bool:
     return request.url.path.startswith("/desk")
+
+
+def _methods(request: Request) -> set[str]:
+    """Every method that some route takes at this address; Starlette names those of the first."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.path_regex.match(request.url.path):
+            found |= route.methods or set()
+    return found
 
 
 def _route(request: Request) -> str:

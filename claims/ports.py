@@ -3,10 +3,12 @@
 It names no table and no class of theirs; the type checker compares the shapes.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias
+
+from sqlalchemy import Select
 
 from foundation.database import Tx
 
@@ -47,3 +49,9 @@ class OutageLookup(Protocol):
     async def next_update_at(self, tx: Tx, incident_id: str) -> datetime | None:
         """By when the next update about the incident is promised."""
         ...
+
+
+# Everyone an incident concerns, as a SELECT with the column customer_id.
+AudienceOf: TypeAlias = Callable[[str], Select[Any]]
+# The shown name of an account that may work cases; None: there is no such account.
+StaffName: TypeAlias = Callable[[Tx, str], Awaitable[str | None]]

@@ -16,6 +16,7 @@ import structlog
 import metrics
 from claims import casebook
 from claims.casebook import Waiting
+from claims.claiming import heard
 from claims.evidence import clues_in, evidence_of, questions
 from claims.identity import Decision, Known, decide
 from claims.joining import Read, join
@@ -110,6 +111,7 @@ class Resolver:
         for incident_id in sorted(batches):  # in one order everywhere, so that two workers cannot wait in a circle
             await casebook.lock_incident(connection, incident_id)
             await join(connection, incident_id, batches[incident_id])
+        await heard(connection, said, {one.id: one.received_at for one in waiting})
         if unplaced:
             await casebook.put_off(connection, unplaced)
 

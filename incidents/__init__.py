@@ -16,7 +16,7 @@ from incidents.components import (
     load_components,
     register_components,
 )
-from incidents.lifecycle import LANGUAGES, Declaration, Draft, UpdateText
+from incidents.lifecycle import Declaration, Draft
 from incidents.messages import Composer
 from incidents.publishing import Telling, approve, declare, dispatch_key, draft_update, publish
 from incidents.records import (
@@ -29,6 +29,7 @@ from incidents.records import (
     standing_promise,
 )
 from incidents.status_page import StatusPage
+from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
 
 __all__ = [
     "COMPONENT_COLUMNS",
@@ -41,8 +42,10 @@ __all__ = [
     "Declaration",
     "Draft",
     "Incident",
+    "Link",
     "Loaded",
     "Party",
+    "SegmentAdvice",
     "StatusPage",
     "Telling",
     "UpdateText",

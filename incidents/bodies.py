@@ -1,47 +1,89 @@
 """What callers of the staff API may send, as types (`foundation.calls` reads it)."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
 
 import msgspec
 
-from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase, UpdateText
+from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase
+from incidents.wording import UpdateText
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Severity = Annotated[int, msgspec.Meta(ge=1, le=4)]
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)]
 Names = Annotated[list[str], msgspec.Meta(max_length=50_000)]
 
 
 class IncidentBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST incidents`. `started_at` left out: now."""
+    """`POST incidents`. `started_at` left out: now; `impact`: computed from the components.
+
+    `notice_limit`: minutes in which people must hear of it. `exercise`: a drill, which reaches seeds only.
+    """
 
     title: dict[str, str]
-    impact: Impact
-    started_at: Moment | None = None
-    components: Names = []
-    groups: Names = []
-
-    def declaration(self, now: datetime) -> Declaration:
-        """What is declared."""
-        return Declaration(self.title, self.impact, self.started_at or now, self.components, self.groups)
-
-
-class IncidentChanges(msgspec.Struct, forbid_unknown_fields=True):
-    """`PATCH incidents/{id}`. What is left out stays; components and groups are added."""
-
-    title: dict[str, str] | None = None
     impact: Impact | None = None
     started_at: Moment | None = None
     components: Names = []
     groups: Names = []
+    severity: Severity | None = None
+    exercise: bool = False
+    aware_at: Moment | None = None
+    notice_limit: Minutes | None = None
+
+    def declaration(self, now: datetime) -> Declaration:
+        """What is declared."""
+        values = msgspec.structs.asdict(self)
+        limit = None if self.notice_limit is None else timedelta(minutes=self.notice_limit)
+        return Declaration(**{**values, "started_at": self.started_at or now, "notice_limit": limit})
+
+
+class IncidentChanges(msgspec.Struct, forbid_unknown_fields=True):
+    """`PATCH incidents/{id}`. What is left out stays; components and groups are added.
+
+    `impact`: `computed` takes back what was set by hand.
+    """
+
+    title: dict[str, str] | None = None
+    impact: Impact | Literal["computed"] | None = None
+    severity: Severity | None = None
+    started_at: Moment | None = None
+    aware_at: Moment | None = None
+    notice_limit: Minutes | None = None
+    components: Names = []
+    groups: Names = []
+
+    def changes(self) -> dict[str, Any]:
+        """What `publishing.amend` takes."""
+        limit = None if self.notice_limit is None else timedelta(minutes=self.notice_limit)
+        return {**msgspec.structs.asdict(self), "notice_limit": limit}
+
+
+class LinkBody(msgspec.Struct, forbid_unknown_fields=True):
+    """Somewhere to go: `url` begins with https:, tel: or mailto:."""
+
+    label: str
+    url: str
+
+
+class SegmentAdviceBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What one part of the audience can do. `segment`: its key; `who`: how they know that they are meant."""
+
+    segment: str
+    who: str
+    text: str
+    links: list[LinkBody] = []
 
 
 class TextBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The text of an update in one language."""
+    """The text of an update in one language. `wrong`: of a correction, what was not true."""
 
     title: str
     body: str
     advice: str
     cause: str = ""
+    wrong: str = ""
+    links: list[LinkBody] = []
+    advice_for: list[SegmentAdviceBody] = []
 
 
 class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,13 +97,13 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
     component_status: ComponentStatus | None = None
     impact: Impact | None = None
     corrects: str | None = None
+    cause_stated_by: str | None = None
+    cause_evidence: str = ""
 
     def draft(self) -> Draft:
         """What is to be said."""
         values = msgspec.structs.asdict(self)
-        values["texts"] = {
-            language: UpdateText(**msgspec.structs.asdict(text)) for language, text in self.texts.items()
-        }
+        values["texts"] = msgspec.convert(msgspec.to_builtins(self.texts), dict[str, UpdateText])
         return Draft(**values)
 
 

@@ -13,18 +13,28 @@ from incidents.lifecycle import STATUSES, ComponentStatus
 
 
 async def restate_components(
-    tx: Tx, incident_id: str, update_id: str, status: ComponentStatus | None, *, now: datetime
+    tx: Tx,
+    incident_id: str,
+    update_id: str,
+    status: ComponentStatus | None,
+    *,
+    now: datetime,
+    exercise: bool = False,
 ) -> None:
     """Give the components an incident names the status its update states (None: no change), and journal old and new.
 
     A component that another open incident holds in a worse state keeps that one. What merely depends on the named ones
-    is journalled with its own status unchanged: it is concerned, but nobody said that it is down.
+    is journalled with its own status unchanged: it is concerned, but nobody said that it is down. A drill (`exercise`)
+    has a world of its own: it journals what would become of the components, and they stay as they are.
     """
     values = {"incident_id": incident_id, "update_id": update_id, "status": status, "ranks": list(STATUSES)}
     # Locked in order of key first: two incidents over the same components then wait for each other, never deadlock.
     # NO KEY: an import holds a share of the keys it refers to for as long as it runs, and must not hold up the news.
     await tx.execute(_LOCK, {"incident_id": incident_id})
     await tx.execute(_JOURNAL, values)
+    if exercise:
+        await tx.execute(_REHEARSE, values)
+        return
     await tx.execute(_APPLY, {"update_id": update_id, "now": now})
 
 
@@ -72,5 +82,20 @@ _APPLY = text(
 UPDATE components c SET status = u.new_status, updated_at = :now
   FROM update_components u
  WHERE u.update_id = :update_id AND u.component_key = c.key AND c.status <> u.new_status
+"""
+)
+_REHEARSE = text(
+    """
+WITH before AS (
+    SELECT DISTINCT ON (uc.component_key) uc.component_key, uc.new_status
+      FROM update_components uc JOIN updates u ON u.id = uc.update_id
+     WHERE u.incident_id = :incident_id AND u.state = 'published'
+     ORDER BY uc.component_key, u.number DESC
+)
+UPDATE update_components uc
+   SET old_status = before.new_status,
+       new_status = CASE WHEN CAST(:status AS text) IS NULL THEN before.new_status ELSE uc.new_status END
+  FROM before
+ WHERE uc.update_id = :update_id AND uc.component_key = before.component_key
 """
 )

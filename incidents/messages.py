@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from incidents import statuspage_v2
-from incidents.lifecycle import LANGUAGES, UpdateText
 from incidents.records import Incident, Update
 from incidents.snapshot import Snapshot
+from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
 from notify import MessageText, escape_slots, one_line, write_text
 
 Render = Callable[..., str]
@@ -89,4 +89,13 @@ class Composer:
 
 def _inert(text: UpdateText) -> UpdateText:
     """The text with its braces meant as braces: only the template may ask for a name."""
-    return UpdateText(*(escape_slots(part) for part in (text.title, text.body, text.advice, text.cause)))
+
+    def inert(links: tuple[Link, ...]) -> tuple[Link, ...]:
+        return tuple(Link(escape_slots(one.label), escape_slots(one.url)) for one in links)
+
+    title, body, advice, cause, wrong = map(escape_slots, (text.title, text.body, text.advice, text.cause, text.wrong))
+    advice_for = tuple(
+        SegmentAdvice(one.segment, escape_slots(one.who), escape_slots(one.text), inert(one.links))
+        for one in text.advice_for
+    )
+    return UpdateText(title, body, advice, cause, wrong, inert(text.links), advice_for)

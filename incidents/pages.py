@@ -114,7 +114,7 @@ class _Incidents:
 
         What is added counts from the next update on. Phases move by updates only.
         """
-        changes = msgspec.structs.asdict(read_body(await request.body(), IncidentChanges))
+        changes = read_body(await request.body(), IncidentChanges).changes()
         async with self._database.transaction() as tx:
             amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=self._clock())
         return _json(amended)

@@ -7,9 +7,9 @@ together. How people are reached is notify's; what the page looks like is `statu
 import secrets
 import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from sqlalchemy import ARRAY, Text, bindparam, func, insert, literal, select, update
@@ -20,10 +20,10 @@ from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from incidents.audience import people_to_tell
-from incidents.component_status import restate_components
 from incidents.components import unknown_scope
+from incidents.impact import restate_impact
+from incidents.journal import note
 from incidents.lifecycle import (
-    LANGUAGES,
     Declaration,
     Draft,
     Impact,
@@ -31,13 +31,16 @@ from incidents.lifecycle import (
     check_move,
     check_update,
     promise_faults,
+    standing_faults,
     tidy,
     tidy_title,
     title_faults,
 )
+from incidents.moving import check_declared, move, restate
 from incidents.records import Incident, Update, find_incident, find_update, stored_texts
 from incidents.snapshot import Snapshot, read_snapshot
 from incidents.tables import incident_scope, incidents, parties, updates
+from incidents.wording import LANGUAGES
 
 _log = structlog.get_logger()
 
@@ -79,9 +82,7 @@ class Telling:
 async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime) -> Incident:
     """Open an incident. It becomes public with its first published update. Raises Invalid with every fault."""
     title = tidy_title(declared.title)
-    check_declaration(
-        Declaration(title, declared.impact, declared.started_at, declared.components, declared.groups), now
-    )
+    check_declaration(replace(declared, title=title), now)
     await _check_scope(tx, declared.components, declared.groups)
     incident_id = _new_id()
     await tx.execute(
@@ -89,15 +90,22 @@ async def declare(tx: Tx, actor: Actor, declared: Declaration, *, now: datetime)
             id=incident_id,
             title=title,
             phase="investigating",
-            impact=declared.impact,
+            impact=declared.impact or "none",
+            impact_set=declared.impact,
+            severity=declared.severity,
+            exercise=declared.exercise,
+            notice_limit=declared.notice_limit,
             started_at=declared.started_at,
-            aware_at=now,
+            aware_at=declared.aware_at or now,
             created_by=str(actor),
             created_at=now,
             updated_at=now,
         )
     )
     await _widen(tx, incident_id, declared.components, declared.groups)
+    if declared.exercise:
+        await notify.rehearse(tx, incident_id)
+    await note(tx, incident_id, actor, "declared", {"exercise": declared.exercise}, now=now)
     return await find_incident(tx, incident_id)
 
 
@@ -107,44 +115,69 @@ async def amend(
     incident_id: str,
     *,
     title: Mapping[str, str] | None = None,
-    impact: Impact | None = None,
+    impact: Impact | Literal["computed"] | None = None,
+    severity: int | None = None,
     started_at: datetime | None = None,
+    aware_at: datetime | None = None,
+    notice_limit: timedelta | None = None,
     components: Sequence[str] = (),
     groups: Sequence[str] = (),
     now: datetime,
 ) -> Incident:
     """Correct what an incident is called, how bad it is or since when, and add to what it concerns.
 
-    What is added counts from the next update on. Phases move by updates only.
+    `impact`: `computed` takes back what was set by hand. What is added counts from the next update on. Phases move by
+    updates only.
     """
     incident = await find_incident(tx, incident_id, lock=True)
     changes: dict[str, Any] = {"title": tidy_title(title) if title is not None else None}
-    changes |= {"impact": impact, "started_at": started_at}
+    changes |= {"severity": severity, "started_at": started_at, "aware_at": aware_at, "notice_limit": notice_limit}
     faults = list(title_faults(changes["title"])) if title is not None else []
     if started_at is not None and started_at > now:
         faults.append(Fault("started_at", "An incident cannot have started in the future."))
+    if aware_at is not None and aware_at > now:
+        faults.append(Fault("aware_at", "We cannot have known in the future."))
+    faults += standing_faults(severity, notice_limit)
     if faults:
         raise Invalid("The incident cannot be changed like this.", faults)
     await _check_scope(tx, components, groups)
     await _widen(tx, incident.id, components, groups)
     given = {name: value for name, value in changes.items() if value is not None}
+    if impact == "computed":
+        given["impact_set"] = None
+    elif impact is not None:
+        given |= {"impact": impact, "impact_set": impact}
     await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**given, updated_at=now))
+    if impact == "computed":
+        await restate_impact(tx, incident.id, over=incident.over)
+    details = _told(given) | {"components": list(components), "groups": list(groups)}
+    await note(tx, incident.id, actor, "amended", {key: one for key, one in details.items() if one != []}, now=now)
     _log.info(
         "incident amended",
         incident=incident.id,
         actor=str(actor),
-        changed=sorted(given),
+        changed=sorted(given.keys() - {"impact_set"}),
         components=list(components),
         groups=list(groups),
     )
     return await find_incident(tx, incident.id)
 
 
+def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes as the journal keeps them."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else str(value) if name == "notice_limit" else value
+        for name, value in values.items()
+        if name != "impact"
+    }
+
+
 async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, now: datetime) -> Update:
     """Write an update without publishing it. A draft is never edited: a better one is a new draft."""
     incident = await find_incident(tx, incident_id)
+    check_declared(incident)
     draft = tidy(draft)
-    check_update(draft, incident.phase, now)
+    check_update(draft, incident.phase, now, reopening=incident.reopening)
     if draft.cause_party is not None:
         await _party_name(tx, draft.cause_party)
     update_id = _new_id()
@@ -160,8 +193,13 @@ async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, 
             impact=draft.impact,
             next_update_at=draft.next_update_at,
             corrects_id=None if draft.corrects is None else await _corrected(tx, incident.id, draft.corrects),
+            cause_stated_by_key=draft.cause_stated_by,
+            cause_evidence=draft.cause_evidence,
+            audience=draft.audience,
             created_by=str(actor),
             created_at=now,
+            written_by=str(actor),
+            written_at=now,
         )
     )
     return await find_update(tx, update_id)
@@ -230,22 +268,39 @@ async def publish(
     if found.state == "published":
         return Published(found, newly=False)
     _check_publishable(incident, found, now)
-    await restate_components(tx, incident.id, found.id, found.component_status, now=now)
+    await restate(tx, incident, found, now=now)
     await _number(tx, actor, found, now)
-    await _move(tx, incident, found, now)
+    await move(tx, actor, incident, found, now=now)
     said, moved = await find_update(tx, update_id), await find_incident(tx, incident.id)
+    await tell(tx, moved, said, compose, now=now, telling=telling, compose_webhook=compose_webhook)
+    return Published(said, newly=True)
+
+
+async def tell(
+    tx: Tx,
+    moved: Incident,
+    said: Update,
+    compose: Compose,
+    *,
+    now: datetime,
+    telling: Telling | None = None,
+    compose_webhook: ComposeWebhook | None = None,
+) -> None:
+    """Plan the deliveries of an update that was just published; see `publish`. `moved`: its incident as it is now."""
     party = await _party_name(tx, said.cause_party) if said.cause_party is not None else None
     assert said.number is not None
     await notify.enqueue(
         tx,
         key=dispatch_key(said.id),
-        topic=topic_of(incident.id),
+        topic=topic_of(moved.id),
         number=said.number,
-        messages=[*compose(moved, said, party), *await _for_machines(tx, said, compose_webhook, now)],
-        **_addressees(said, incident.id, now),
+        messages=[
+            *compose(moved, said, party),
+            *await _for_machines(tx, said, None if moved.exercise else compose_webhook, now),
+        ],
+        **_addressees(said, moved.id, now),
         **(telling or Telling()).options(),
     )
-    return Published(said, newly=True)
 
 
 def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]:
@@ -280,7 +335,8 @@ def dispatch_key(update_id: str) -> str:
 def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:
     if found.state != "approved":
         raise Conflict("Approve this update first.", code="not_approved")
-    check_move(incident.phase, found.phase)
+    check_declared(incident)
+    check_move(incident.phase, found.phase, reopening=incident.reopening)
     if list(promise_faults(found.phase, found.next_update_at, now)):
         raise Conflict(
             "The next update is promised for a time that has passed. Write a new draft with a new promise.",
@@ -295,17 +351,6 @@ async def _number(tx: Tx, actor: Actor, found: Update, now: datetime) -> None:
         .where(updates.c.id == found.id)
         .values(number=last.scalar_subquery(), state="published", published_by=str(actor), published_at=now)
     )
-
-
-async def _move(tx: Tx, incident: Incident, found: Update, now: datetime) -> None:
-    values: dict[str, Any] = {"phase": found.phase, "updated_at": now}
-    if found.impact is not None:
-        values["impact"] = found.impact
-    if found.phase == "monitoring" and incident.monitoring_at is None:
-        values["monitoring_at"] = now
-    if found.phase == "resolved" and incident.resolved_at is None:
-        values["resolved_at"] = now
-    await tx.execute(update(incidents).where(incidents.c.id == incident.id).values(**values))
 
 
 async def _corrected(tx: Tx, incident_id: str, update_id: str) -> str:

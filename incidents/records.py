@@ -3,14 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Select, Text, and_, any_, bindparam, select
+import msgspec
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, Text, and_, any_, bindparam, func, literal_column, select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from foundation.database import Tx
 from foundation.errors import NotFound
-from incidents.lifecycle import Certainty, ComponentStatus, Impact, Kind, Phase, State, UpdateText
-from incidents.tables import incident_scope, incidents, updates
+from incidents.lifecycle import Audience, Certainty, ComponentStatus, Impact, Kind, Phase, State
+from incidents.tables import incident_scope, incidents, update_approvals, updates
+from incidents.wording import UpdateText
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Incident:
     created_by: str
     created_at: datetime
     updated_at: datetime
+    needed_from: datetime | None = None
+    needed_until: datetime | None = None
     kind: Kind = "incident"
     state: State = "declared"
     exercise: bool = False
@@ -49,6 +55,7 @@ class Incident:
     tells_by_itself: bool = False
     components: Sequence[str] = ()
     groups: Sequence[str] = ()
+    segments: Sequence[str] = ()
 
     @property
     def over(self) -> bool:
@@ -57,8 +64,22 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """Somebody's word for one exact text and audience. `bypass_reason`: why nobody else was asked, in an emergency."""
+
+    approved_by: str
+    approved_at: datetime
+    digest: str
+    bypass_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
-    """Something said about an incident. `number` exists once it is published, and then nothing in it ever changes."""
+    """Something said about an incident. `number` exists once it is published, and then nothing in it ever changes.
+
+    `written_by` wrote the text as it stands, its `revision`. `corrects` and `corrected_by` are ids of updates: what
+    this one withdraws, and the published one that withdraws it.
+    """
 
     id: str
     incident_id: str
@@ -77,7 +98,20 @@ class Update:
     approved_at: datetime | None
     published_by: str | None
     published_at: datetime | None
+    revision: int
+    written_by: str
+    written_at: datetime
+    cause_stated_by: str | None = None
+    cause_evidence: str = ""
+    audience: Audience = "everyone"
     corrects: str | None = None
+    corrected_by: str | None = None
+    approvals: tuple[Approval, ...] = ()
+
+    @property
+    def bypassed(self) -> Approval | None:
+        """The approval that stood in for those of others, if there is one."""
+        return next((one for one in self.approvals if one.bypass_reason is not None), None)
 
 
 async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Incident:
@@ -92,10 +126,15 @@ async def find_incident(tx: Tx, incident_id: str, *, lock: bool = False) -> Inci
         .where(incident_scope.c.incident_id == incident_id)
         .order_by(incident_scope.c.key)
     )
-    keys: dict[str, list[str]] = {"component": [], "group": []}
+    keys: dict[str, list[str]] = {"component": [], "group": [], "segment": []}
     for kind, key in scope:
         keys[kind].append(key)
-    return Incident(**row._mapping, components=tuple(keys["component"]), groups=tuple(keys["group"]))
+    return Incident(
+        **row._mapping,
+        components=tuple(keys["component"]),
+        groups=tuple(keys["group"]),
+        segments=tuple(keys["segment"]),
+    )
 
 
 async def open_incidents(tx: Tx) -> list[Incident]:
@@ -185,20 +224,45 @@ async def updates_of(tx: Tx, incident_id: str) -> list[Update]:
 
 
 def stored_texts(texts: Mapping[str, UpdateText]) -> dict[str, Any]:
-    """Texts as the jsonb column keeps them: {"en": {"title": …, "body": …, "advice": …, "cause": …}, …}."""
+    """Texts as the jsonb column keeps them: {"en": {"title": …, "body": …, "advice": …, "cause": …, …}, …}."""
     return {language: asdict(text) for language, text in texts.items()}
+
+
+def read_texts(stored: Mapping[str, Any]) -> dict[str, UpdateText]:
+    """Texts from the jsonb column, also from one that was written before something could be said."""
+    return msgspec.convert(stored, dict[str, UpdateText])
 
 
 def read_update(row: Row[Any]) -> Update:
     """An update from a row of the columns of `_updates`."""
     values = dict(row._mapping)
-    values["texts"] = {language: UpdateText(**text) for language, text in values["texts"].items()}
+    values["texts"] = read_texts(values["texts"])
+    values["approvals"] = msgspec.convert(values["approvals"], tuple[Approval, ...])
     return Update(**values)
 
 
+_NAMED_OTHERWISE = ("cause_party", "cause_stated_by", "corrects", "corrected_by", "approvals")
+
+
 def _updates() -> Select[Any]:
+    correction = updates.alias("correction")
+    corrected_by = select(correction.c.id).where(
+        correction.c.corrects_id == updates.c.id, correction.c.state == "published"
+    )
+    names = Approval.__slots__
+    pairs: list[tuple[Any, Any]] = [(literal_column(f"'{name}'"), update_approvals.c[name]) for name in names]
+    given = func.jsonb_build_object(*chain.from_iterable(pairs))
+    approvals = select(
+        func.coalesce(
+            func.jsonb_agg(aggregate_order_by(given, update_approvals.c.approved_at)),
+            literal_column("'[]'::jsonb", JSONB),
+        )
+    ).where(update_approvals.c.update_id == updates.c.id)
     return select(
-        *(updates.c[name] for name in Update.__slots__ if name not in ("cause_party", "corrects")),
+        *(updates.c[name] for name in Update.__slots__ if name not in _NAMED_OTHERWISE),
         updates.c.cause_party_key.label("cause_party"),
+        updates.c.cause_stated_by_key.label("cause_stated_by"),
         updates.c.corrects_id.label("corrects"),
+        corrected_by.scalar_subquery().label("corrected_by"),
+        approvals.scalar_subquery().label("approvals"),
     )

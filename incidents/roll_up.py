@@ -53,6 +53,15 @@ def roll_up(statuses: Iterable[ComponentStatus], open_impacts: Iterable[Impact] 
     return next((headline for fits, headline in rules if fits), _BY_IMPACT[worst_impact(open_impacts)])
 
 
+def impact_of(statuses: Iterable[ComponentStatus]) -> Impact:
+    """How bad an incident is, from the states of the components it names: their headline, as if there were no others.
+
+    Planned work harms nobody who was told of it.
+    """
+    indicator = roll_up(statuses).indicator
+    return "none" if indicator == "maintenance" else indicator
+
+
 def worst(statuses: Iterable[ComponentStatus]) -> ComponentStatus:
     """The worst of some statuses; operational when there are none."""
     return max(statuses, key=STATUSES.index, default="operational")

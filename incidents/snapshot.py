@@ -11,8 +11,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, String, and_, cast, exists, func, literal_column, or_, select, text
 
 from foundation.database import Tx
-from incidents.lifecycle import Certainty, ComponentStatus, Impact, Kind, Phase, UpdateText
+from incidents.lifecycle import Certainty, ComponentStatus, Impact, Kind, Phase
+from incidents.records import read_texts
 from incidents.tables import components, incidents, parties, postmortems, update_components, updates
+from incidents.wording import UpdateText
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ShownUpdate:
-    """A published update. `party` is a name, not a key."""
+    """A published update. `party` (with whom the cause lies) and `stated_by` (who says so) are names, not keys.
+
+    `corrects` is the number of the update this one withdraws, `corrected_by` that of the one that withdraws it.
+    """
 
     id: str
     incident_id: str
@@ -57,6 +62,9 @@ class ShownUpdate:
     next_update_at: datetime | None
     published_at: datetime
     changes: tuple[Change, ...]
+    stated_by: str | None = None
+    corrects: int | None = None
+    corrected_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,14 +208,18 @@ _NUMBERS = re.compile("([0-9]{1,9})")
 async def _updates(
     tx: Tx, incident_ids: Collection[str], shown: Mapping[str, ShownComponent]
 ) -> dict[str, tuple[ShownUpdate, ...]]:
-    u = updates.c
+    u, source, wrong, correction = updates.c, parties.alias(), updates.alias(), updates.alias()
     rows = (
         await tx.execute(
             select(
                 u.id, u.incident_id, u.number, u.phase, u.texts, u.cause_certainty, parties.c.name.label("party"),
-                u.next_update_at, u.published_at,
+                u.next_update_at, u.published_at, source.c.name.label("stated_by"), wrong.c.number.label("corrects"),
+                correction.c.number.label("corrected_by"),
             )
             .outerjoin(parties, parties.c.key == u.cause_party_key)
+            .outerjoin(source, source.c.key == u.cause_stated_by_key)
+            .outerjoin(wrong, wrong.c.id == u.corrects_id)
+            .outerjoin(correction, and_(correction.c.corrects_id == u.id, correction.c.state == "published"))
             .where(u.incident_id.in_(incident_ids), u.state == "published")
             .order_by(u.incident_id, u.number.desc())
         )
@@ -235,8 +247,7 @@ async def _changes(
 
 
 def _update(row: Mapping[Any, Any], changes: tuple[Change, ...]) -> ShownUpdate:
-    texts = {language: UpdateText(**text) for language, text in row["texts"].items()}
-    return ShownUpdate(**{**row, "texts": texts}, changes=changes)
+    return ShownUpdate(**{**row, "texts": read_texts(row["texts"])}, changes=changes)
 
 
 async def _postmortems(tx: Tx, incident_ids: Collection[str]) -> dict[str, ShownPostmortem]:

@@ -91,7 +91,7 @@ def webhook(snapshot: Snapshot, incident_id: str, publisher: Publisher) -> str:
     https://support.atlassian.com/statuspage/docs/enable-webhook-notifications/
     """
     by_id = {one["id"]: one for one in _components(snapshot.components, publisher)}
-    told = next(one for one in (*snapshot.open, *snapshot.closed) if one.id == incident_id)
+    told = next(one for one in (*snapshot.open, *snapshot.closed, *snapshot.maintenances) if one.id == incident_id)
     headline = roll_up((one.status for one in snapshot.components), (one.impact for one in snapshot.open))
     page = {
         "id": publisher.id,

@@ -7,6 +7,7 @@ from sqlalchemy import (
     Computed,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from foundation.database import metadata
 
@@ -74,6 +75,8 @@ incidents = Table(
     Column("created_by", Text, nullable=False),
     _moment("created_at", now=True),
     _moment("updated_at", now=True),
+    _moment("needed_from"),
+    _moment("needed_until"),
     Column("kind", Text, nullable=False, server_default="incident"),
     Column("state", Text, nullable=False, server_default="declared"),
     Column("exercise", Boolean, nullable=False, server_default=false()),
@@ -123,7 +126,35 @@ updates = Table(
     _moment("approved_at"),
     Column("published_by", Text),
     _moment("published_at"),
+    Column("revision", Integer, nullable=False, server_default="1"),
+    Column("written_by", Text, nullable=False),
+    _moment("written_at", required=True),
+    Column("cause_stated_by_key", ForeignKey(parties.c.key)),
+    Column("cause_evidence", Text, nullable=False, server_default=""),
+    Column("audience", Text, nullable=False, server_default="everyone"),
     UniqueConstraint("incident_id", "number"),
+    UniqueConstraint("id", "revision", "written_by"),
+    Index(
+        "updates_corrects_id_index",
+        "corrects_id",
+        unique=True,
+        postgresql_where=text("state = 'published' AND corrects_id IS NOT NULL"),
+    ),
+)
+
+update_approvals = Table(
+    "update_approvals",
+    metadata,
+    Column("update_id", Text, primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("written_by", Text, nullable=False),
+    Column("approved_by", Text, primary_key=True),
+    _moment("approved_at", required=True),
+    Column("digest", Text, nullable=False),
+    Column("bypass_reason", Text),
+    ForeignKeyConstraint(
+        ["update_id", "revision", "written_by"], [updates.c.id, updates.c.revision, updates.c.written_by]
+    ),
 )
 
 update_components = Table(
@@ -133,6 +164,32 @@ update_components = Table(
     Column("component_key", ForeignKey(components.c.key), primary_key=True),
     Column("old_status", Text, nullable=False),
     Column("new_status", Text, nullable=False),
+)
+
+_NONE = text("'{}'")
+segments = Table(
+    "segments",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("names", JSONB, nullable=False),
+    Column("languages", ARRAY(Text), nullable=False, server_default=_NONE),
+    Column("components", ARRAY(Text), nullable=False, server_default=_NONE),
+    Column("groups", ARRAY(Text), nullable=False, server_default=_NONE),
+    Column("from_minutes", Integer),
+    Column("until_minutes", Integer),
+    Column("changed_by", Text, nullable=False),
+    _moment("changed_at", required=True),
+)
+
+update_templates = Table(
+    "update_templates",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("phase", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("texts", JSONB, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    _moment("changed_at", required=True),
 )
 
 incident_roles = Table(

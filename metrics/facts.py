@@ -40,6 +40,8 @@ delivery_facts = _view(
     planned_at=_MOMENT,
     final_at=_MOMENT,
     instead_of=_NUMBER,
+    domain=_WORDS,
+    recipient_kind=_CODE,
 )
 contact_facts = _view(
     "contact_facts",
@@ -96,6 +98,9 @@ update_facts = _view(
     created_at=_MOMENT,
     approved_at=_MOMENT,
     published_at=_MOMENT,
+    audience=_CODE,
+    approvals=_NUMBER,
+    bypassed=_CODE,
 )
 promise_facts = _view(
     "promise_facts",

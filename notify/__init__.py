@@ -5,7 +5,11 @@ The front door: what other packages may use stands here, everything else is ours
 
 from notify.addressees import Addressee, addressees_of
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
+from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
+from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.exercises import rehearse
+from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
@@ -27,13 +31,17 @@ __all__ = [
     "Addressee",
     "BadAddress",
     "Candidate",
+    "Card",
     "Channel",
     "Clue",
     "ClueKind",
+    "Colleague",
+    "FirstNotice",
     "MessageText",
     "Progress",
     "QuietHours",
     "Reach",
+    "ReplyChannel",
     "Report",
     "SmsPreview",
     "Tariff",
@@ -41,6 +49,10 @@ __all__ = [
     "addressees_of",
     "any_machine_among",
     "cancel",
+    "colleague",
+    "colleagues_named",
+    "correspondent",
+    "customer_cards",
     "customer_history",
     "delivery_progress",
     "delivery_summary",
@@ -48,6 +60,7 @@ __all__ = [
     "escape_slots",
     "exposures",
     "find_customers",
+    "first_notice",
     "fold_name",
     "fold_reference",
     "followers_of",
@@ -57,13 +70,16 @@ __all__ = [
     "mail_text",
     "normalise_mail",
     "normalise_phone",
+    "note_colleague",
     "one_line",
+    "only",
     "parse_mail",
     "pause",
     "phone_readings",
     "prefer",
     "preview",
     "preview_texts",
+    "rehearse",
     "release",
     "resume",
     "set_seeds",

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import DateTime, literal, null, select
-
 from foundation.actors import SYSTEM
 from foundation.clock import Clock
 from foundation.database import Database, Driver, Tx, driver
 from foundation.tokens import Tokens
+from notify.correspondents import only
 from notify.following import CONFIRM_WITHIN, PublicTitles, confirm
 from notify.messages import MessageText, escape_slots
-from notify.planning import Audience, enqueue
+from notify.planning import enqueue
 from notify.subscriptions import CONFIRMATION_TOPIC, confirm_token
 
 # An address is asked once an hour, whoever wishes it, and however often: nobody's mailbox is filled through us.
@@ -75,7 +74,7 @@ class Confirmations:
             topic=f"{CONFIRMATION_TOPIC}{customer_id}",
             number=row["id"],
             messages=[text],
-            audience=_only(customer_id),
+            audience=only(customer_id),
             # Somebody is looking at their mailbox: not behind three hundred thousand updates.
             urgency=0,
             not_after=now + CONFIRM_WITHIN / 2,
@@ -109,11 +108,6 @@ class Confirmations:
             },
         }
         return MessageText("webhook", "en", "", escape_slots(json.dumps(body)))
-
-
-def _only(customer_id: int) -> Audience:
-    columns: list[Any] = [literal(customer_id).label("customer_id"), null().cast(DateTime(timezone=True))]
-    return select(columns[0], columns[1].label("needed_at"))
 
 
 async def _alone(tx: Tx) -> bool:

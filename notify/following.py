@@ -17,6 +17,8 @@ from foundation.actors import SYSTEM
 from foundation.database import Tx, driver
 from foundation.errors import Busy
 from foundation.tokens import Tokens
+from notify.messages import NEWS
+from notify.opt_outs import ALL_NEWS
 from notify.tables import addresses, customers, followers
 
 FollowChannel = Literal["mail", "webhook"]
@@ -163,15 +165,22 @@ async def confirm(tx: Tx, request_id: int, *, now: datetime) -> Asked | None:
     return await find_asked(tx, request_id, now=now)
 
 
+# The opt-out is for what was planned already, and for corrections of what they were told; `_CONFIRM` takes it back.
 _STOP = """
-DELETE FROM followers f USING customers c
- WHERE c.number = $1 AND c.kind = 'subscriber' AND f.customer_id = c.id AND ($2::text IS NULL OR f.incident_id = $2)
+WITH who AS (
+    SELECT id FROM customers WHERE number = $1 AND kind = 'subscriber'
+), stopped AS (
+    DELETE FROM followers f USING who WHERE f.customer_id = who.id AND ($2::text IS NULL OR f.incident_id = $2)
+)
+INSERT INTO opt_outs (customer_id, topic, how)
+SELECT who.id, coalesce($4 || $2, $3), 'page' FROM who
+    ON CONFLICT DO NOTHING
 """
 
 
 async def stop_following(tx: Tx, number: str, incident_id: str | None = None) -> None:
     """The subscriber with this number follows nothing any more, or `incident_id` only no more."""
-    await (await driver(tx)).execute(_STOP, number, incident_id)
+    await (await driver(tx)).execute(_STOP, number, incident_id, ALL_NEWS, NEWS)
 
 
 async def is_subscriber(tx: Tx, number: str) -> bool:

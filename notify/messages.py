@@ -12,6 +12,7 @@ from foundation.errors import Fault
 from notify.markup import MARKS, SLOTS, escape_slots, fill_slots, one_line, unknown_slots
 
 __all__ = [
+    "NEWS",
     "ChannelName",
     "Message",
     "MessageText",
@@ -29,7 +30,8 @@ ChannelName = Literal["mail", "sms", "webhook"]
 # Printable ASCII without blanks, quotes, angle brackets, commas: nothing that means something in SMTP or in a header.
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 _URL = re.compile(r"https?://[!#-;=?-~]+")
-_NEWS = "incident:"
+# How the topics of news begin.
+NEWS = "incident:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def is_news(topic: str) -> bool:
 
     Everything else (an answer in somebody's case, a refund) concerns one person and always reaches them.
     """
-    return topic.startswith(_NEWS)
+    return topic.startswith(NEWS)
 
 
 def is_sendable(address: str) -> bool:

@@ -16,7 +16,8 @@ from notify import paced
 from notify.delivery import Outcome
 from notify.fallback import fall_back
 from notify.health import note_rejections
-from notify.messages import Message
+from notify.messages import NEWS, Message
+from notify.opt_outs import ALL_NEWS
 from notify.order import let_go
 from notify.pacing import domain_of
 
@@ -94,6 +95,7 @@ RETURNING b.id, b.delivery_ids
 _READ = """
 SELECT d.id, u.batch_id, d.attempt + 1, d.message_id, a.value, c.name, c.number,
        a.consent AND a.health = 'usable' AND d.instead_of IS NULL
+       AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.customer_id = d.customer_id)
   FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u (id, batch_id, place)
   JOIN deliveries d ON d.id = u.id
   JOIN addresses a ON a.id = d.address_id
@@ -108,9 +110,10 @@ async def claim(
 ) -> tuple[Mapping[str, int], list[Claimed]]:
     """Lease batches of up to `most` deliveries (one batch at least), the most urgent first, and read what to send.
 
-    Batches that others hold are passed over. Deliveries whose address was lost since planning end here, and those to a
-    domain with a pace of its own (`domains`, from `paced.domains`) go to its queue. Returns how many ended in each
-    state, and what was claimed, batch by batch. `connection` goes along indexes: from `begin`, or dedicated.
+    Batches that others hold are passed over. Deliveries whose address was lost since planning, or whose reader wants no
+    news any more, end here, and those to a domain with a pace of its own (`domains`, from `paced.domains`) go to its
+    queue. Returns how many ended in each state, and what was claimed, batch by batch. `connection` goes along indexes:
+    from `begin`, or dedicated.
     """
     states: Counter[str] = Counter()
     leased = [(row[0], row[1]) for row in await connection.fetch(_CLAIM, channel, lease, most)]
@@ -161,21 +164,32 @@ async def _sendable(
     lost = [row[0] for row in rows if not row[7]]
     if not lost:
         return [Claimed(*row[:7]) for row in rows]
-    late = await connection.fetch(_TOO_LATE_A_TEXT, lost)
-    states.update(row[1] for row in late)
-    ended = {row[0] for row in late}
+    over = await connection.fetch(_OPTED_OUT, lost, NEWS, ALL_NEWS)
+    over += await connection.fetch(_TOO_LATE_A_TEXT, lost)
+    states.update(row[1] for row in over)
+    ended = {row[0] for row in over}
     found = await connection.fetch(_REACH_OTHERWISE, [one for one in lost if one not in ended])
     states.update(row[1] for row in found if row[2] is None)
     moved = {row[0]: row[2] for row in found if row[2] is not None}
     return [Claimed(*row[:7])._replace(address=moved.get(row[0], row[4])) for row in rows if row[7] or row[0] in moved]
 
 
+# Whoever has opted out of anything is looked at here; planning may not have seen it. As `opt_outs.opted_out`.
+_OPTED_OUT = """
+UPDATE deliveries d
+   SET state = CASE WHEN d.doubtful > 0 THEN 'unknown' ELSE 'suppressed' END, reason = 'opted_out', final_at = now()
+  FROM dispatches p
+ WHERE d.id = ANY ($1::bigint[]) AND p.id = d.dispatch_id AND starts_with(p.topic, $2)
+   AND EXISTS (SELECT FROM opt_outs o WHERE o.customer_id = d.customer_id AND o.topic IN (p.topic, $3))
+RETURNING d.id, d.state
+"""
+
 # A text in place of mail was planned without holding off publications, so newer news may have been planned meanwhile.
 _TOO_LATE_A_TEXT = """
 UPDATE deliveries d
    SET state = CASE WHEN d.doubtful > 0 THEN 'unknown' ELSE 'superseded' END, reason = 'overtaken', final_at = now()
   FROM dispatches p
- WHERE d.id = ANY ($1::bigint[]) AND d.instead_of IS NOT NULL AND p.id = d.dispatch_id
+ WHERE d.id = ANY ($1::bigint[]) AND d.final_at IS NULL AND d.instead_of IS NOT NULL AND p.id = d.dispatch_id
    AND EXISTS (SELECT FROM dispatches n JOIN deliveries nd ON nd.dispatch_id = n.id
                 WHERE n.topic = p.topic AND n.number > p.number AND nd.customer_id = d.customer_id)
 RETURNING d.id, d.state

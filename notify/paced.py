@@ -160,6 +160,18 @@ async def stop(connection: Driver, channel: str, domain: str, reason: str) -> No
     )  # fmt: skip
 
 
+async def leave_alone(connection: Driver, channel: str, domain: str, pause: timedelta) -> None:
+    """This domain asked for quiet: nobody begins anything more to it for so long, whichever worker was told."""
+    await slow_down(connection, channel, [domain], "throttled")
+    await connection.execute(
+        """
+        UPDATE paces SET stopped_until = greatest(stopped_until, now() + $3::interval), reason = 'throttled'
+         WHERE channel = $1 AND domain = $2
+        """,
+        channel, domain, pause,
+    )  # fmt: skip
+
+
 async def ease(connection: Driver) -> int:
     """Let domains that have not complained for a while go faster; those that need no pace lose it. How many moved."""
     rows = await connection.fetch(

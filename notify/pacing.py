@@ -82,8 +82,10 @@ def faster(pace: Pace) -> Pace | None:
 
 
 def domain_of(address: str) -> str:
-    """The destination of an address: its mail domain, or nothing for a phone number."""
-    return address.rpartition("@")[2].lower() if "@" in address else ""
+    """The destination of an address: its mail domain, the host of its URL, or nothing for a phone number."""
+    if "@" in address:
+        return address.rpartition("@")[2].lower()
+    return address.partition("://")[2].partition("/")[0].partition(":")[0].lower()
 
 
 class Watch:

@@ -39,6 +39,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from foundation.database import Tx, driver
 from foundation.errors import Conflict, Invalid
 from notify import order
+from notify.exercises import drilled, is_drill, marked
 from notify.messages import ChannelName, MessageText, faults_in
 from notify.opt_outs import opted_out
 from notify.tables import BATCH, addresses, batches, customers, deliveries, dispatches, messages, seeds
@@ -97,11 +98,14 @@ async def enqueue(
     use in arriving later (48 hours at most). `corrects`: the key of a dispatch that was wrong; what is unsent of it is
     withdrawn, and `audience` should be `told_of(corrects)`. `hold`: colleagues (`seeds`) are told first, and after the
     first hundredth nothing more until it is released. `fallback_after`: texts for those whose mail failed, or was not
-    accepted within that time.
+    accepted within that time. What is about a drill reaches seeds only, see `exercises`.
     Returns False, having done nothing, when `key` was enqueued before. Raises Invalid and Conflict.
     """
     if faults := faults_in(messages):
         raise Invalid("These messages cannot be sent.", faults)
+    drill = await is_drill(tx, topic)
+    if drill:
+        messages, audience = marked(messages), drilled(audience, topic, corrects=corrects is not None)
     # One publication of a topic at a time: what counts as older must not change under our hands.
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(topic, 0))))
     wrong_id = await _dispatch_of(tx, corrects) if corrects is not None else None
@@ -122,7 +126,7 @@ async def enqueue(
     if dispatch_id is None:
         return False
     await _store_messages(tx, dispatch_id, messages)
-    if hold:
+    if hold and not drill:
         audience = _with_seeds(audience)
     await _plan(tx, dispatch_id, _Plan(topic, audience, _channels(messages)), urgency, quiet if urgency else None)
     if hold:
@@ -156,6 +160,7 @@ async def preview(
     topic: str = "",
 ) -> list[Reach]:
     """Whom `enqueue` would reach now with messages in `languages`, by the same statement, storing nothing."""
+    audience, channels = await _allowed(tx, topic, audience, channels)
     plan = _Plan(topic, audience, [(channel, list(languages)) for channel in channels]).subquery()
     reached = func.count(plan.c.address_id)
     statement = select(plan.c.channel, plan.c.language, reached, func.count() - reached)
@@ -182,6 +187,7 @@ async def phones_by_prefix(
 
     Numbers that begin alike for eight characters are of one country, so a price can be told from one of them.
     """
+    audience, channels = await _allowed(tx, topic, audience, channels)
     plan = _Plan(topic, audience, [(channel, list(languages)) for channel in channels]).subquery()
     statement = (
         select(plan.c.language, func.min(addresses.c.value), func.count())
@@ -190,6 +196,15 @@ async def phones_by_prefix(
         .group_by(plan.c.language, func.left(addresses.c.value, 8))
     )
     return [(row[0], row[1], row[2]) for row in await tx.execute(statement)]
+
+
+async def _allowed(
+    tx: Tx, topic: str, audience: Audience, channels: Sequence[ChannelName]
+) -> tuple[Audience, Sequence[ChannelName]]:
+    """Whom and by what a topic may reach: all of it, or in a drill the seeds."""
+    if not await is_drill(tx, topic):
+        return audience, channels
+    return drilled(audience, topic), [channel for channel in channels if channel != "webhook"]
 
 
 async def _dispatch_of(tx: Tx, key: str) -> int:

@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class DomainPart:
-    """The deliveries to one mail domain, and when the last of them will be out of our hands."""
+    """The deliveries to one mail domain or host, and when the last of them will be out of our hands."""
 
     name: str
     total: int
@@ -55,10 +55,12 @@ class Progress:
     because: Because
 
 
-# One pass over the deliveries of a dispatch. A phone number has no domain.
+# One pass over the deliveries of a dispatch. A phone number has no domain, a webhook the host of its URL.
 _PARTS = """
 WITH away AS MATERIALIZED (SELECT unnest(delivery_ids) AS id FROM batches WHERE lease_until IS NOT NULL)
-SELECT d.channel, m.language, lower(split_part(coalesce(a.value, ''), '@', 2)) AS domain,
+SELECT d.channel, m.language,
+       CASE d.channel WHEN 'webhook' THEN split_part(split_part(coalesce(a.value, ''), '/', 3), ':', 1)
+                      ELSE lower(split_part(coalesce(a.value, ''), '@', 2)) END AS domain,
        CASE WHEN away.id IS NOT NULL AND d.final_at IS NULL THEN 'sending' ELSE d.state END AS state,
        count(*), count(*) FILTER (WHERE d.final_at > now() - make_interval(secs => $2) AND d.attempt > 0)
   FROM deliveries d
@@ -123,8 +125,8 @@ def _grouped(rows: Sequence[Any], column: int) -> dict[str, Counter[str]]:
 async def _waiting(connection: Driver, by_domain: dict[str, Counter[str]]) -> dict[str, Waiting]:
     rows = await connection.fetch(
         """
-        SELECT domain, rate, greatest(extract(epoch FROM stopped_until - now()), 0)::float8
-          FROM paces WHERE channel = 'mail' AND domain = ANY ($1::text[])
+        SELECT domain, min(rate), max(greatest(extract(epoch FROM stopped_until - now()), 0))::float8
+          FROM paces WHERE channel IN ('mail', 'webhook') AND domain = ANY ($1::text[]) GROUP BY domain
         """,
         list(by_domain),
     )

@@ -257,13 +257,13 @@ class Sender:
         """
         done, self._done = self._done, []
         results = [one for work in done for one in self._outcomes(work)]
-        slow, braked = self._verdicts(done)
+        verdicts = self._verdicts(done)
 
         async def work(connection: Driver) -> tuple[Counter[str], list[_Work]]:
             states: Counter[str] = Counter()
             if done:
                 states.update(await outbox.record(connection, [one.batch_id for one in done], results))
-                await self._adjust(connection, slow, braked)
+                await self._adjust(connection, *verdicts)
                 if self._purse is not None:
                     pairs = [pair for one in done for pair in zip(one.outgoing, one.results, strict=True)]
                     await self._purse.settle(connection, pairs)
@@ -342,27 +342,38 @@ class Sender:
             found.append(Done(one.id, work.batch_id, what))
         return found
 
-    def _verdicts(self, done: Sequence[_Work]) -> tuple[list[str], list[str]]:
-        """The domains that asked us to slow down, and those that refuse in a spike."""
-        slow, braked = [], []
+    def _verdicts(self, done: Sequence[_Work]) -> tuple[list[str], list[str], dict[str, timedelta]]:
+        """The domains that asked us to slow down, those that refuse in a spike, and those that asked for quiet."""
+        slow, braked, quiet = [], [], dict[str, timedelta]()
         for work in done:
             for one, result in zip(work.outgoing, work.results, strict=True):
                 kind = type(result)
                 if kind is Accepted and not self._watch:
                     continue
                 domain = domain_of(one.address)
-                if isinstance(result, Deferred) and domain and result.reason == "throttled":
+                if isinstance(result, Deferred) and domain and result.for_all and result.pause is not None:
+                    quiet[domain] = max(quiet.get(domain, result.pause), result.pause)
+                elif isinstance(result, Deferred) and domain and result.reason == "throttled":
                     slow.append(domain)
-                elif kind in (Accepted, Refused) and domain and self._watch.note(domain, refused=kind is Refused):
-                    braked.append(domain)
-        return slow, braked
+                elif kind in (Accepted, Refused) and domain:
+                    # A webhook that is gone says nothing about the next one at that host.
+                    refused = isinstance(result, Refused) and result.reason != "gone"
+                    if self._watch.note(domain, refused=refused):
+                        braked.append(domain)
+        return slow, braked, quiet
 
-    async def _adjust(self, connection: Driver, slow: Sequence[str], braked: Sequence[str]) -> None:
+    async def _adjust(
+        self, connection: Driver, slow: Sequence[str], braked: Sequence[str], quiet: Mapping[str, timedelta]
+    ) -> None:
         if slow:
             await paced.slow_down(connection, self._channel.name, slow, "throttled")
         for domain in sorted(set(braked)):
             _log.warning("domain refuses in a spike, stopped for a while", channel=self._channel.name, domain=domain)
             await paced.stop(connection, self._channel.name, domain, "refusals")
+        for domain, pause in sorted(quiet.items()):
+            await paced.leave_alone(connection, self._channel.name, domain, pause)
+        if slow or braked or quiet:
+            self._domains = (0.0, frozenset())  # what is claimed next is to know it
 
     async def _renew_old(self) -> None:
         """A slow receiver may take its ten minutes for each message: leases are renewed as long as it does."""

@@ -63,7 +63,7 @@ customers = Table(
 
 seeds = Table("seeds", metadata, Column("customer_id", ForeignKey(customers.c.id), primary_key=True))
 
-exercises = Table("exercises", metadata, Column("topic", Text, primary_key=True), _moment("created_at", now=True))
+exercises = Table("exercises", metadata, Column("subject", Text, primary_key=True), _moment("created_at", now=True))
 
 addresses = Table(
     "addresses",

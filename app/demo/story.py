@@ -26,12 +26,13 @@ class Act:
     certainty: str
     texts: dict[str, UpdateText]
     component_status: str
+    evidence: str = ""
 
     def draft(self, next_update_at: datetime | None) -> dict[str, Any]:
         """The update as `POST /api/v1/incidents/{id}/updates` takes it."""
         texts = {language: asdict(text) for language, text in self.texts.items()}
         draft: dict[str, Any] = {"phase": self.phase, "texts": texts, "cause_certainty": self.certainty}
-        draft["component_status"] = self.component_status
+        draft |= {"component_status": self.component_status, "cause_evidence": self.evidence}
         if next_update_at is not None:
             draft["next_update_at"] = next_update_at.isoformat()
         return draft
@@ -104,6 +105,7 @@ ACTS = (
             ),
         },
         "partial_outage",
+        "The National Weather Service measured it, and all three airports say so.",
     ),
     Act(
         "resolved",
@@ -125,5 +127,6 @@ ACTS = (
             ),
         },
         "operational",
+        "The National Weather Service measured it, and all three airports say so.",
     ),
 )

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from app.rights import ROLES
+from app.rights import ROLES, rights_of
 from app.sessions import end_all
 from app.tables import users
 from foundation.database import Tx
@@ -249,3 +249,15 @@ def _user(row: Row[tuple[object, ...]], now: datetime) -> User:
 
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
+
+
+async def case_worker(tx: Tx, name: str) -> str | None:
+    """The shown name of an open account that may work cases; None when there is none. As `claims.ports.StaffName`."""
+    row = (
+        await tx.execute(
+            select(users.c.shown_name, users.c.roles).where(
+                users.c.name == fold_name(name), users.c.disabled_at.is_(None)
+            )
+        )
+    ).one_or_none()
+    return row.shown_name if row is not None and "cases.work" in rights_of(row.roles) else None

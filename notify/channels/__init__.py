@@ -43,13 +43,14 @@ class Accepted:
 class Deferred:
     """Surely not sent, and the same thing may work later: try again after a pause.
 
-    `pause`: what the other side asked for, if it did.
+    `pause`: what the other side asked for, if it did; `for_all`: it asked so for everything that goes there.
     """
 
     reason: str
     code: int | None = None
     reply: str = ""
     pause: timedelta | None = None
+    for_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

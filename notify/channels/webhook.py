@@ -16,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import httpcore2
@@ -42,7 +43,7 @@ ANSWER_SECONDS = 10.0
 ALL_SECONDS = 20.0  # also for a receiver that answers a byte at a time
 _MOST_READ = 4096  # bytes of an answer; more is left unread
 _KEPT = 300  # characters of it
-_LONGEST_HOLD = 3600.0
+_LONGEST_HOLD = timedelta(hours=1)
 _BRACES = re.compile(r"\{\{|\}\}")
 
 
@@ -88,15 +89,20 @@ class WebhookChannel:
     def lane(self) -> "WebhookLane":
         return WebhookLane(self)
 
-    def held(self, host: str) -> bool:
-        """Whether `host` asked to be left alone for now."""
-        return self._holds.get(host, 0.0) > self._monotonic()
+    def held(self, host: str) -> timedelta | None:
+        """How long `host` wants to be left alone; None when it does not.
 
-    def hold(self, host: str, seconds: float) -> None:
-        """Leave `host` alone, as it asked; for an hour at most."""
+        For what this process has in hand already. What nobody has claimed waits in the queue of the host, for all
+        workers alike (`paced.py`).
+        """
+        left = self._holds.get(host, 0.0) - self._monotonic()
+        return timedelta(seconds=left) if left > 0 else None
+
+    def hold(self, host: str, pause: timedelta) -> None:
+        """Leave `host` alone, as it asked."""
         now = self._monotonic()
         self._holds = {name: until for name, until in self._holds.items() if until > now}
-        self._holds[host] = now + min(max(seconds, 0.0), _LONGEST_HOLD)
+        self._holds[host] = now + pause.total_seconds()
 
 
 class WebhookLane:
@@ -126,8 +132,9 @@ class WebhookLane:
             url = read_webhook(one.address, schemes=channel.reach.schemes)
         except BadAddress:
             return Refused("bad_address")
-        if channel.held(url.host):
-            return Deferred("throttled", reply="It asked to be left alone for a while; not asked again yet.")
+        if (left := channel.held(url.host)) is not None:
+            words = "It asked to be left alone for a while; not asked again yet."
+            return Deferred("throttled", reply=words, pause=left, for_all=True)
         result = await self._post(url, one)
         if isinstance(result, Refused) and result.reason == "gone" and channel.gone is not None:
             await channel.gone(one.address)
@@ -170,9 +177,11 @@ class WebhookLane:
         if code < 400:
             return Refused("redirected", code, said)
         if code >= 500 or code in (408, 425, 429):
+            reason = "throttled" if code in (429, 503) else "refused_for_now"
             if (pause := _retry_after(answer.headers)) is not None:
                 self._channel.hold(url.host, pause)
-            return Deferred("throttled" if code in (429, 503) else "refused_for_now", code, said)
+                return Deferred(reason, code, said, pause, for_all=True)
+            return Deferred(reason, code, said)
         return Refused("refused", code, said)
 
     def _open_pool(self) -> httpcore2.AsyncConnectionPool:
@@ -283,9 +292,9 @@ def _said(raw: bytes) -> str:
     return one_line(raw[:_MOST_READ].decode("utf-8", "replace"))[:_KEPT]
 
 
-def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """The seconds a receiver asks us to wait; None when it does not say (a date is not read: nobody sends one)."""
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> timedelta | None:
+    """How long a receiver asks us to wait; None when it does not say (a date is not read: nobody sends one)."""
     for name, value in headers:
         if name.lower() == b"retry-after" and value.strip().isdigit():
-            return float(value.strip()[:9])
+            return min(timedelta(seconds=int(value.strip()[:9])), _LONGEST_HOLD)
     return None

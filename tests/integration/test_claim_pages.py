@@ -119,7 +119,7 @@ async def test_no_one_reads_another_persons_words(web: httpx2.AsyncClient, datab
     await resolve(database)
     assert len({number for number, _ in (await partition(database)).values()}) == 1
     seen = await web.get(path_of(stranger))
-    assert "Everything in this case" in seen.text
+    assert "Everything you sent us" in seen.text
     assert seen.text.count("-••••-••••") == 2
     for private in (SECRET, SECRET.split("'", maxsplit=1)[0], "anna@x.example", anna.json()["receipt"]):
         assert private not in seen.text

@@ -11,6 +11,7 @@ from foundation.database import Database, driver
 from incidents import Component, define_components, draft_update
 from incidents.publishing import dispatch_key, preview_update
 from notify.following import confirm, stop_following
+from notify.outbox import begin, claim
 from tests.support.followers import a_subscriber
 from tests.support.incidents import NOW, WRITER, a_customer, a_draft, declared, say
 
@@ -176,7 +177,8 @@ async def test_a_correction_reaches_the_followers_and_machines_that_were_told_an
         await a_subscriber(tx, "S-LATE", "late@example.org", None)
         right = await say(tx, this, a_draft(corrects=wrong.update.id), now=NOW + timedelta(minutes=1))
     told = await rows(database, _TOLD, dispatch_key(right.update.id))
-    assert {one[0] for one in told if one[2] == "planned"} == {"C1", "C2", "S-MAIL", "S-HOOK"}
+    assert {one[0] for one in told if one[2] == "planned"} == {"C1", "C2", "S-MAIL"}
+    assert {one[0] for one in told if one[2] == "suppressed"} == {"S-HOOK"}, "who said no more gets no more"
     assert len(told) == 4
 
 
@@ -201,6 +203,25 @@ async def test_who_stopped_the_news_with_the_link_in_a_mail_hears_no_more_until_
         for row in await (await driver(tx)).fetch("SELECT id FROM follow_requests"):
             await confirm(tx, row[0], now=NOW)
     assert await _followers_told(database, this) == {"S-ONE", "S-ALL"}
+
+
+async def test_who_stops_following_gets_neither_what_was_planned_nor_its_correction(
+    database: Database, incidents: tuple[str, str]
+) -> None:
+    this, _ = incidents
+    async with database.transaction() as tx:
+        await a_subscriber(tx, "S-ONE", "one@example.org", this)
+        await a_subscriber(tx, "S-ALL", "all@example.org", None)
+    assert await _followers_told(database, this) == {"S-ONE", "S-ALL"}
+    async with database.transaction() as tx:
+        await stop_following(tx, "S-ONE", this)
+        await stop_following(tx, "S-ALL")
+        await stop_following(tx, "S-ALL")
+    async with database.transaction() as tx:
+        states, claimed = await claim(await begin(tx), "mail", 100, timedelta(seconds=60))
+    assert not [one for one in claimed if one.customer_number.startswith("S-")]
+    assert dict(states) == {"suppressed": 2}
+    assert await rows(database, "SELECT topic FROM opt_outs ORDER BY 1") == [(f"incident:{this}",), ("news",)]
 
 
 async def _followers_told(database: Database, incident: str) -> set[str]:

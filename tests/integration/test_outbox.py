@@ -323,6 +323,49 @@ async def test_who_may_no_longer_be_reached_is_not_sent_what_was_planned(
     assert (told["reason"], told["attempts"]) == (reason, 0)
 
 
+@pytest.mark.parametrize(
+    ("topic", "ended"), [("incident:test", True), ("news", True), ("incident:other", False), ("case:1", False)]
+)
+async def test_who_opts_out_after_planning_does_not_get_what_was_planned(
+    database: Database, topic: str, ended: bool
+) -> None:
+    await people(database, 3)
+    key = await publish(database)
+    await _execute(
+        database, f"INSERT INTO opt_outs (customer_id, topic, how) SELECT id, '{topic}', 'page' FROM customers LIMIT 1"
+    )
+    async with database.transaction() as tx:
+        states, claimed = await claim(await begin(tx), "mail", 10, LEASE)
+    assert {one.customer_number for one in claimed} == ({"C2", "C3"} if ended else {"C1", "C2", "C3"})
+    assert dict(states) == ({"suppressed": 1} if ended else {})
+    assert await _counts(database, key) == ({"sending": 2, "suppressed": 1} if ended else {"sending": 3})
+    async with database.transaction() as tx:
+        (told,) = await customer_history(tx, "C1")
+    assert (told["reason"], told["attempts"]) == ("opted_out" if ended else None, 0)
+
+
+async def test_what_comes_back_for_another_try_is_not_tried_with_who_opted_out_meanwhile(database: Database) -> None:
+    await people(database, 1)
+    key = await publish(database)
+    await _record(database, await _claim(database), Deferred("busy", 450))
+    await _execute(
+        database, "INSERT INTO opt_outs (customer_id, topic, how) SELECT id, 'news', 'page' FROM customers LIMIT 1"
+    )
+    await _execute(database, "UPDATE batches SET due_at = now()")
+    await _promote(database)
+    assert await _claim(database) == []
+    assert await _counts(database, key) == {"suppressed": 1}
+
+
+async def test_an_answer_in_a_case_reaches_who_wants_no_news(database: Database) -> None:
+    await people(database, 1)
+    await publish(database, topic="case:1")
+    await _execute(
+        database, "INSERT INTO opt_outs (customer_id, topic, how) SELECT id, 'news', 'page' FROM customers LIMIT 1"
+    )
+    assert len(await _claim(database)) == 1
+
+
 async def test_an_address_that_was_replaced_since_planning_gives_way_to_the_new_one(database: Database) -> None:
     async with database.transaction() as tx:
         await a_customer(tx, "C1", "old@example.org", "no@example.org", "new@example.org")

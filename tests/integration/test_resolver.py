@@ -6,8 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from claims import Intake, Resolver
+from claims.case_view import show_case
 from claims.collapse import case_number
-from claims.desk import show_case
+from foundation.clock import system_clock
 from foundation.database import Database, driver
 from foundation.errors import NotFound
 from tests.support.claimants import OUTAGES, a_customer, an_incident, partition, resolve, send
@@ -32,7 +33,7 @@ async def case_of(database: Database, receipt: str) -> tuple[str, int | None]:
 
 async def events(database: Database, number: str) -> list[str]:
     async with database.transaction() as tx:
-        return [entry["event"] for entry in (await show_case(tx, number))["journal"]]
+        return [entry["event"] for entry in (await show_case(tx, number, now=system_clock()))["journal"]]
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ async def test_whatever_she_types_it_is_her_one_case(database: Database, anna: i
 async def test_the_journal_says_why(database: Database, anna: int) -> None:
     await told(database, reference="ab-12 cd", name="Anna Jansen")
     async with database.transaction() as tx:
-        shown = await show_case(tx, "c-100001")
+        shown = await show_case(tx, "c-100001", now=system_clock())
     [entry] = shown["journal"]
     assert (entry["event"], entry["actor"]) == ("opened", "system:stormdesk")
     assert b'"AB12CD"' in bytes(entry["detail"])
@@ -88,7 +89,7 @@ async def test_two_cases_become_the_older_and_the_younger_number_leads_there(dat
     found = await partition(database)
     assert {found[one] for one in (stranger, known, bridge)} == {(case_number(1), anna)}
     async with database.transaction() as tx:
-        shown = await show_case(tx, case_number(2))
+        shown = await show_case(tx, case_number(2), now=system_clock())
     assert (shown["number"], shown["former_numbers"]) == (case_number(1), [case_number(2)])
     assert len(shown["contacts"]) == 3
 
@@ -290,7 +291,7 @@ async def test_a_case_number_nobody_has(database: Database) -> None:
     async with database.transaction() as tx:
         for number in ("C-100001", "", "C-\0", "; DROP TABLE cases"):
             with pytest.raises(NotFound):
-                await show_case(tx, number)
+                await show_case(tx, number, now=system_clock())
 
 
 async def test_the_number_in_the_database_is_the_number_in_the_journal(database: Database, anna: int) -> None:

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,8 @@ async def test_a_host_that_asks_for_a_pause_gets_it(tokens: Tokens) -> None:
     channel = a_channel(tokens, monotonic=lambda: now[0])
     async with machine.running() as port:
         one = outgoing(f"http://hooks.example.com:{port}/")
-        assert (await send(channel, one))[0] == Deferred("throttled", 429)
+        pause = timedelta(seconds=120)
+        assert (await send(channel, one))[0] == Deferred("throttled", 429, "", pause, for_all=True)
         now[0] += 119
         [held] = await send(channel, one)
         assert isinstance(held, Deferred)

@@ -94,6 +94,7 @@ UPDATES = [
             "een sneeuwstorm boven het noordoosten van de Verenigde Staten",
         ),
         cause_certainty="confirmed",
+        cause_evidence="The National Weather Service warned at 06:00.",
         component_status="major_outage",
     ),
 ]

@@ -13,7 +13,7 @@ from claims.evidence import clues_in, evidence_of
 from claims.identity import Known, decide
 from claims.receipts import grouped, masked, new_receipt, read_receipt
 from claims.submissions import ASKS_FOR, FIELDS, Submission, from_form, read_form, read_json, stored_submission
-from claims.tracking import Followed, ShownContact
+from claims.tracking import Followed, ShownClaim, ShownContact, ShownDecision, ShownReply
 from foundation.clock import system_clock
 from incidents import LANGUAGES
 
@@ -37,6 +37,7 @@ typed_forms = st.fixed_dictionaries(dict.fromkeys(fields, texts))
 ALLOWED_TAGS = {"html", "head", "meta", "title", "link", "body", "header", "nav", "main", "section", "footer", "div"}
 ALLOWED_TAGS |= {"a", "h1", "h2", "p", "strong", "span", "time", "ol", "ul", "li", "dl", "dt", "dd", "blockquote"}
 ALLOWED_TAGS |= {"form", "input", "label", "textarea", "fieldset", "legend", "button"}
+ALLOWED_TAGS |= {"h3", "h4", "article", "details", "summary"}
 
 
 class Reading(HTMLParser):
@@ -109,8 +110,40 @@ def test_the_form_gives_back_exactly_what_was_typed(typed: Mapping[str, str], la
 @given(typed=typed_forms, language=st.sampled_from(LANGUAGES))
 def test_the_case_shows_words_as_words(typed: Mapping[str, str], language: str) -> None:
     receipt = new_receipt()
-    contact = ShownContact(masked(receipt), "web", system_clock(), "mail", own=True)
-    case = Followed("C-100001", "open", None, system_clock(), [contact], 0, Submission(**typed))  # type: ignore[arg-type]  # fields are texts
+    said = Submission(**typed)  # type: ignore[arg-type]  # fields are texts
+    contact = ShownContact(1, masked(receipt), "web", system_clock(), "mail", own=True, said=said)
+    ruling = ShownDecision(
+        id=1,
+        outcome="rejected",
+        reason="no_proof",
+        words=typed["message"],
+        next_steps=["appeal"],
+        decided_at=system_clock(),
+        may_appeal=True,
+        appealed_at=None,
+        appeal_by=None,
+        appeal_state=None,
+        appeal_words=None,
+    )
+    claim = ShownClaim("refund", "decided", system_clock(), system_clock(), 1, [ruling])
+    case = Followed(
+        case_number="C-100001",
+        state="open",
+        incident_id=None,
+        opened_at=system_clock(),
+        reopened=0,
+        agent=typed["name"],
+        contacts=[contact],
+        more=0,
+        claims=[claim],
+        replies=[ShownReply(system_clock(), typed["name"], typed["reference"], typed["message"])],
+        appointments=[],
+        next=[],
+        feedback_id=1,
+        own_contacts=[1],
+        reach=("mail", typed["email"]),
+        said=said,
+    )
     page = render(
         "claims/case.html",
         language,
@@ -121,8 +154,17 @@ def test_the_case_shows_words_as_words(typed: Mapping[str, str], language: str) 
         outage=None,
         promise=None,
         now=system_clock(),
+        token="t",
+        whole=False,
+        soonest=system_clock(),
+        refused=None,
+        act="",
+        typed={},
+        did="",
+        form_name="abcdefgh",
     )
-    assert read(page).quote == typed["message"]
+    # In the ruling (unless it is all blank), in our reply, and in their own contact.
+    assert read(page).quote == typed["message"] * (3 if typed["message"].strip() else 2)
 
 
 @given(said=st.fixed_dictionaries({"message": st.text(min_size=1, alphabet=st.characters(exclude_categories=["Cs"]))}))

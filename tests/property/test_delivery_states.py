@@ -1,7 +1,8 @@
 """Whatever happens in whatever order, each customer's delivery follows the rule book and ends; on real PostgreSQL.
 
-Publish, correct, pause, go on, release, call off, crash, be reported on, lose an address: any interleaving. No older
-news after newer, corrections for exactly those who may have got the wrong one, and counts that add up at every step.
+Publish, correct, pause, go on, release, call off, crash, be reported on, lose an address, opt out: any interleaving. No
+older news after newer, nothing for who wants none, corrections for exactly those who may have got the wrong one, and
+counts that add up at every step.
 """
 
 import asyncio
@@ -31,6 +32,7 @@ from foundation.errors import Conflict, NotFound
 from notify import MessageText, delivery_summary, enqueue, told_of
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
 from notify.delivery import FINAL, STORED, TRANSITIONS, State, outcome
+from notify.opt_outs import ALL_NEWS
 from notify.outbox import Claimed, Done, begin, claim, record
 from notify.reports import Kind, Report, take_reports, waiting_step
 from notify.steering import cancel, pause, release, resume
@@ -39,6 +41,7 @@ from notify.upkeep import upkeep_step
 from tests.support.directory import a_customer
 
 T = TypeVar("T")
+TOPIC = "incident:t"
 LEASE = timedelta(seconds=60)
 NO_LEASE = timedelta(0)
 CUSTOMERS = 4  # the last two cannot be reached
@@ -66,6 +69,7 @@ class Deliveries(RuleBasedStateMachine):
         self.audiences: dict[int, int] = {}
         self.newest_claimed: dict[str, int] = {}
         self.seen: dict[int, tuple[State, int]] = {}
+        self.left: set[str] = set()
         self._run(self._empty())
 
     @initialize()
@@ -151,6 +155,22 @@ class Deliveries(RuleBasedStateMachine):
     def an_address_is_lost(self, address: str, how: str) -> None:
         self._run(self._sql(f"UPDATE addresses SET {how} WHERE value = '{address}'"))
 
+    @rule(who=st.integers(1, 2), everything=st.booleans())
+    def somebody_opts_out(self, who: int, everything: bool) -> None:
+        wanted_less = ALL_NEWS if everything else TOPIC
+        self._run(
+            self._sql(
+                f"INSERT INTO opt_outs (customer_id, topic, how) SELECT id, '{wanted_less}', 'page' "
+                f"FROM customers WHERE number = 'C{who}' ON CONFLICT DO NOTHING"
+            )
+        )
+        self.left.add(f"C{who}")
+
+    @rule()
+    def everybody_comes_back(self) -> None:
+        self._run(self._sql("DELETE FROM opt_outs"))
+        self.left.clear()
+
     @rule()
     def addresses_come_back(self) -> None:
         self._run(self._sql(ALL_USABLE))
@@ -218,7 +238,7 @@ class Deliveries(RuleBasedStateMachine):
 
     async def _empty(self) -> None:
         await self._sql(
-            "TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts, reports RESTART IDENTITY"
+            "TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts, reports, opt_outs RESTART IDENTITY"
         )
         await self._sql(ALL_USABLE)
 
@@ -230,7 +250,7 @@ class Deliveries(RuleBasedStateMachine):
         texts = [MessageText("mail", "en", "News", "There is news.")]
         async with self.database.transaction() as tx:
             return await enqueue(
-                tx, key=f"t:{number}", topic="t", number=number, messages=texts, audience=audience, **more
+                tx, key=f"t:{number}", topic=TOPIC, number=number, messages=texts, audience=audience, **more
             )
 
     async def _may_have(self, number: int) -> set[int]:
@@ -269,6 +289,7 @@ class Deliveries(RuleBasedStateMachine):
             dispatched: dict[int, tuple[int, str]] = {row[0]: (row[1], row[2]) for row in rows}
             usable = set(await tx.scalars(select(addresses.c.value).filter_by(consent=True, health="usable")))
         assert {one.address for one in claimed} <= usable
+        assert not self.left & {one.customer_number for one in claimed}, "sent to who opted out"
         for one in claimed:
             number, status = dispatched[one.id]
             assert status == "running"

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from app.templates import render
 from foundation.errors import Invalid
-from incidents.lifecycle import PHASES, UpdateText, check_update, tidy
+from incidents.lifecycle import PHASES, check_update, tidy
 from incidents.page_view import lay_out
 from incidents.records import Incident, Update
 from incidents.roll_up import roll_up
 from incidents.snapshot import Change, ShownComponent, ShownIncident, ShownUpdate, Snapshot
 from incidents.statuspage_v2 import Publisher, documents
+from incidents.wording import UpdateText
 from notify import MessageText
 from tests.support.incidents import COMPOSER, NOW, a_draft
 
@@ -110,7 +111,7 @@ def test_only_our_own_slots_are_filled_in_a_message(title: str, body: str, name:
     incident = Incident("i" * 12, {"en": "A", "nl": "A"}, "investigating", "major", NOW, NOW, None, None, "x", NOW, NOW)
     update = Update(
         "u" * 12, incident.id, 1, "published", "investigating", draft.texts, "suspected", "p", None, None,
-        draft.next_update_at, "x", NOW, None, None, "x", NOW,
+        draft.next_update_at, "x", NOW, None, None, "x", NOW, 1, "x", NOW,
     )  # fmt: skip
     for message in COMPOSER.messages(incident, update, name):
         assert isinstance(message, MessageText)

@@ -43,8 +43,8 @@ def a_declaration(**changes: Any) -> Declaration:
     return Declaration(**{**values, **changes})
 
 
-def a_text(**changes: str) -> UpdateText:
-    values = {
+def a_text(**changes: Any) -> UpdateText:
+    values: dict[str, Any] = {
         "title": "Check-in has stopped",
         "body": "Check-in has stopped at all airports.",
         "advice": "Keep your booking reference at hand.",
@@ -52,7 +52,7 @@ def a_text(**changes: str) -> UpdateText:
     return UpdateText(**{**values, **changes})
 
 
-def texts(**changes: str) -> dict[str, UpdateText]:
+def texts(**changes: Any) -> dict[str, UpdateText]:
     return {"en": a_text(**changes), "nl": a_text(**changes)}
 
 

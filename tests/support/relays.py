@@ -67,7 +67,8 @@ class Temper:
     can be; "lf": with LF alone at the end. `pause`: seconds between the pieces of the first two. `answers`: what it
     says to a verb instead of the usual. `dies_after`: having taken that many mails it closes everything, without a
     word. `closes_after`: the 421 that a connection gets when it has carried that many. `offers`: extensions besides
-    PIPELINING, STARTTLS and SIZE. `greylists`: who is new has to come back.
+    PIPELINING, STARTTLS and SIZE. `greylists`: who is new has to come back. `thinks`: seconds between a mail and its
+    answer.
     """
 
     speech: Literal["usual", "trickle", "fragments", "lump", "lf"] = "usual"
@@ -77,13 +78,16 @@ class Temper:
     closes_after: int | None = None
     offers: tuple[str, ...] = ()
     greylists: bool = False
+    thinks: float = 0
 
 
 class MoodyRelay:
     """An SMTP server whose answer depends on the recipient's local part (see `_MOODS`) and on its temper.
 
     `mails`: every content it took, by recipient. `connections`: how many it accepted. `commands`: verbs; `lines`: all
-    that was said to it outside of bodies. `open_now`, `most_open`: connections at once.
+    that was said to it outside of bodies. `open_now`, `most_open`: connections at once. `under_way`, `most_under_way`:
+    mails between their MAIL and its last word on them. `taken_at`: when it took each, by the loop's clock.
+    `ports`: those it was found at; one relay may serve several.
     """
 
     def __init__(
@@ -96,6 +100,9 @@ class MoodyRelay:
     ) -> None:
         self.mails: dict[str, list[bytes]] = {}
         self.connections = self.open_now = self.most_open = 0
+        self.under_way = self.most_under_way = 0
+        self.taken_at: list[float] = []
+        self.ports: Counter[int] = Counter()
         self.commands: list[str] = []
         self.lines: list[str] = []
         self.temper = temper or Temper()
@@ -136,6 +143,7 @@ class MoodyRelay:
 
     def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.ports[writer.get_extra_info("sockname")[1]] += 1
         self.open_now += 1
         self.most_open = max(self.most_open, self.open_now)
         self._writers.add(writer)
@@ -278,6 +286,8 @@ class _Conversation:
             await self._say("503 nested MAIL")
             return
         self._opened, self._accepted = True, False
+        self._relay.under_way += 1
+        self._relay.most_under_way = max(self._relay.most_under_way, self._relay.under_way)
         # The next line is needed to know the mood; both pipelining and lockstep clients get one reply for each.
         self._sender = line
         self._recipient = ""
@@ -324,12 +334,16 @@ class _Conversation:
             raise ConnectionAbortedError
         if self._accepted:
             self._relay.mails.setdefault(self._recipient, []).append(b"".join(lines))
+            self._relay.taken_at.append(asyncio.get_running_loop().time())
             self._carried += 1
             if self._relay.taken == self._relay.temper.dies_after:
                 self._relay.die()
                 raise ConnectionAbortedError
         else:
             assert not lines, "a body although no recipient was taken"
+        if self._relay.temper.thinks:
+            await asyncio.sleep(self._relay.temper.thinks)
+        self._relay.under_way -= 1
         await self._say(self._mood(".", "250 2.0.0 queued as 1A2B") if self._accepted else "554 no recipients")
 
     async def _rset(self, _: str) -> None:

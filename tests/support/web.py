@@ -1,6 +1,6 @@
 """The web application in this process, spoken to over ASGI, on a fresh database."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,11 +10,13 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from app import openapi
 from app.asgi import create_app
 from app.auth import create_token
 from app.rights import FOR_SYSTEMS
 from app.settings import read_settings
 from app.wiring import Parts, make_parts
+from tests.support.described import Described
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -52,6 +54,20 @@ def entrances(application: Starlette) -> Iterator[tuple[str, Route]]:
             yield f"{method} {route.path}", route
 
 
+_described: list[Described] = []  # made once a process: what we answer does not depend on the installation
+
+
+async def _as_described(made: httpx2.AsyncClient) -> Callable[[httpx2.Response], Awaitable[None]]:
+    if not _described:
+        _described.append(Described((await made.get(openapi.PATH)).json()))
+
+    async def check(answer: httpx2.Response) -> None:
+        await answer.aread()
+        _described[0].check(answer.request.method, answer.request.url.path, answer)
+
+    return check
+
+
 @asynccontextmanager
 async def client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator[httpx2.AsyncClient]:
     """A client of the application; `address` is where its requests seem to come from."""
@@ -59,6 +75,7 @@ async def client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(address, 5000))
     try:
         async with httpx2.AsyncClient(transport=transport, base_url="https://status.example.com") as made:
+            made.event_hooks = {"response": [await _as_described(made)]}
             yield made
     finally:
         await parts.database.close()

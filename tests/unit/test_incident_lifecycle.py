@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from foundation.errors import Conflict, Invalid
-from incidents.lifecycle import PHASES, UpdateText, check_declaration, check_update, tidy
+from incidents.lifecycle import PHASES, check_declaration, check_update, tidy
+from incidents.wording import UpdateText
 from tests.support.incidents import NOW, a_declaration, a_draft, a_text, texts
 
 
@@ -21,12 +22,12 @@ def test_a_complete_update_is_accepted() -> None:
 
 
 def test_every_fault_is_listed_at_once() -> None:
-    spoilt = {"en": a_text(title="", body="two\x00bytes"), "fr": a_text()}
+    spoilt = {"en": a_text(title="", body="two\x00bytes"), "pl": a_text()}
     assert faulty_fields(texts=spoilt, next_update_at=None, cause_party="knp") == {
         "texts.en.title",
         "texts.en.body",
         "texts.nl",
-        "texts.fr",
+        "texts.pl",
         "next_update_at",
         "cause_party",
     }
@@ -59,9 +60,16 @@ def test_an_unknown_cause_names_neither_a_party_nor_a_cause() -> None:
 
 @pytest.mark.parametrize("certainty", ["suspected", "confirmed"])
 def test_a_named_certainty_says_of_what(certainty: str) -> None:
-    assert faulty_fields(cause_certainty=certainty) == {"cause_certainty"}
-    check_update(a_draft(cause_certainty=certainty, cause_party="kpn"), "investigating", NOW)
-    check_update(a_draft(cause_certainty=certainty, texts=texts(cause="a cut cable")), "investigating", NOW)
+    known: dict[str, Any] = {"cause_certainty": certainty, "cause_evidence": "KPN's engineer found it at 14:02."}
+    assert faulty_fields(**known) == {"cause_certainty"}
+    check_update(a_draft(**known, cause_party="kpn"), "investigating", NOW)
+    check_update(a_draft(**known, texts=texts(cause="a cut cable")), "investigating", NOW)
+
+
+def test_what_is_confirmed_rests_on_something_and_what_is_unknown_on_nothing() -> None:
+    assert faulty_fields(cause_certainty="confirmed", cause_party="kpn") == {"cause_evidence"}
+    assert faulty_fields(cause_evidence="A hunch.") == {"cause_evidence"}
+    assert faulty_fields(cause_stated_by="kpn") == {"cause_stated_by"}
 
 
 def test_a_cause_is_said_in_both_languages() -> None:

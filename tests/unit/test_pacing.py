@@ -103,3 +103,8 @@ def test_a_storm_of_domains_does_not_fill_the_memory() -> None:
 def test_the_domain_of_an_address() -> None:
     assert domain_of("zoe@Example.ORG") == "example.org"
     assert not domain_of("+31612345678")
+    assert (
+        domain_of("https://Hooks.Example.com:8443/a%40b/c")
+        == domain_of("https://hooks.example.com")
+        == ("hooks.example.com")
+    )
