@@ -11,8 +11,8 @@ from functools import lru_cache
 
 from claims.identity import Evidence, Kind, Known
 from claims.names import PARTICLES, name_words
-from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing
-from claims.profiles import Profile, profile_of, visible
+from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing, tells_apart
+from claims.profiles import Profile, birth_date, house_and_street, name_parts, phone_digits, visible
 from claims.submissions import Submission
 from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 
@@ -72,7 +72,22 @@ def clues_in(said: Submission) -> Clues:
 
 def profile_in(said: Submission, clues: Clues) -> Profile:
     """The same for comparing contacts with each other. `clues`: those in `said`."""
-    return profile_of(said, clues.name, clues.surname, clues.mails, clues.phone, clues.references, clues.numbers)
+    given, surname = name_parts(clues.name, clues.surname)
+    house, street = house_and_street(said.street_number or "", said.street or "")
+    return Profile(
+        given=given,
+        surname=surname,
+        birth_date=birth_date(said.birth_date or ""),
+        house=house,
+        street=street,
+        suburb=fold_name(visible(said.suburb or ""))[:60],
+        postcode=fold_reference(visible(said.postcode or ""))[:12],
+        region=fold_name(visible(said.region or ""))[:30],
+        mails=clues.mails,
+        phone=phone_digits(clues.phone),
+        references=tuple(code for code in clues.references if tells_apart(code)),
+        numbers=tuple(code for code in clues.numbers if tells_apart(code)),
+    )
 
 
 def questions(place: int, clues: Clues) -> Iterator[Clue]:

@@ -1,4 +1,4 @@
-"""Which contacts are one person's: a pure function of what resembles what, what the directory says, and what people said.
+"""Which contacts are one person's: from what resembles what, what the directory knows and what people said. Pure.
 
 It knows no order of arrival. What people decided comes first, the newest before all; then what the directory knows;
 then what contacts have in common, the strongest first. Nothing joins what somebody has said are two.
@@ -98,19 +98,27 @@ def a_customer(customer: int) -> Person:
 
 
 def persons(
-    items: Mapping[int, Item], links: Collection[Link], decisions: Sequence[Judged]
+    items: Mapping[int, Item],
+    links: Collection[Link],
+    decisions: Sequence[Judged] = (),
+    proofs: Collection[tuple[int, int]] = (),
 ) -> tuple[dict[int, Person], dict[int, Person]]:
-    """(contact → person, customer → person). `decisions`: newest first. A customer is another only by a decision."""
+    """(contact → person, customer → person). A customer is another one only by a decision.
+
+    `decisions`: the newest first; `proofs`: contacts of which one came in by the other's own link.
+    """
     groups = _Groups()
     for contact in items:
         groups.of(a_contact(contact))
     for number, judged in enumerate(decisions):
         _obey(groups, number, judged)
+    for one, other in sorted(proofs):
+        if one in items and other in items:
+            groups.join(a_contact(one), a_contact(other))
     for contact in sorted(items, key=lambda one: items[one].mark):
         customer = items[contact].customer_id
         if customer is not None:
             groups.join(a_contact(contact), a_customer(customer))
-    # A link may lead to a decided contact outside `items`' undecided ones only as to its customer.
     strongest = sorted(links, key=lambda link: _rank(link, items))
     _join_named(groups, items, strongest)
     _adopt(groups, items, strongest, named=True)

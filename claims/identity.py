@@ -3,8 +3,8 @@
 It knows no order of arrival, no batches and no cases, so none of these can change its answer. `claims.joining` calls
 it for the part of the contacts that new ones can touch.
 
-Two steps. First `decide` here, contact by contact, from the directory alone. Then, for those the directory does not know,
-contacts that share a *key* (a mail address, a name with a birth date, …) are compared (`claims.resemblance`), and those
+Two steps. First `decide` here, contact by contact, from the directory alone. Then those it does not
+know and who share a *key* (a mail address, a name with a birth date, …) are compared (`claims.resemblance`), and those
 that resemble each other enough are one person's (`claims.grouping`). This module says which keys a contact has, and
 when a key has lost its force.
 """
@@ -20,8 +20,8 @@ from notify import ClueKind
 Kind: TypeAlias = ClueKind
 
 
-# A key used under more surnames than this belongs to a travel agent, a kiosk or a joker. One person's surname is misspelt
-# in several ways, and names are compared besides: so not as few as a family has.
+# A key used under more surnames than this belongs to a travel agent, a kiosk or a joker. One person's surname is
+# misspelt in several ways, and names are compared besides: so not as few as a family has.
 MOST_SURNAMES = 12
 # Where more contacts than this meet, meeting says nothing: everybody in a village, all who are called Jan Jansen.
 MOST_AT_A_POINT = 60
@@ -56,13 +56,15 @@ class Evidence:
 class Decision:
     """Who the directory says wrote a contact, and by which clue; and the keys for what it does not know.
 
-    `answered`: it answers a message of ours, which proves whose it is, whatever it says itself.
+    `answered`: it answers a message of ours, which proves whose it is, whatever it says itself. `contradicts`:
+    its clues point at several customers, and `value` holds them.
     """
 
     customer_id: int | None
     because: Kind | Literal["answered"] | None
     value: str
     keys: tuple[Key, ...]
+    contradicts: bool = False
 
 
 def decide(evidence: Evidence) -> Decision:
@@ -77,6 +79,8 @@ def decide(evidence: Evidence) -> Decision:
         customer, pointing = _alone(evidence.name, said)
     keys = tuple(_keys(evidence))
     if customer is None:
+        if len({who for _, who in pointing}) > 1:
+            return Decision(None, None, _listed(pointing), keys or tuple(_puzzle(pointing)), contradicts=True)
         return Decision(None, None, "", keys or tuple(_puzzle(pointing)))
     because = next(clue for clue, who in pointing if who == customer)
     return Decision(customer, because.kind, because.value, keys)
@@ -184,6 +188,10 @@ def _keys(evidence: Evidence) -> Iterable[Key]:
             elif evidence.surname and strangers and (fitting or tells_apart(value)):
                 yield Key(kind, f"{value} {evidence.surname}")
                 yield Key(f"{kind}+name", f"{value} {evidence.name}")
+
+
+def _listed(pointing: _Pointing) -> str:
+    return ", ".join(dict.fromkeys(f"{clue.kind} {clue.value}" for clue, _ in pointing))
 
 
 def _puzzle(pointing: _Pointing) -> Iterable[Key]:

@@ -121,6 +121,12 @@ async def _sort_out(connection: Driver, incident_id: str, keyed: Sequence[Read])
     return _Batch(first, twins, uses)
 
 
+async def shared_by(connection: Driver, incident_id: str, keys: Collection[Key]) -> set[Key]:
+    """Those of `keys` that have lost their force."""
+    uses = await _uses(connection, incident_id, keys)
+    return {key for key, use in uses.items() if not has_force(key, use)}
+
+
 def _self(one: Read) -> Key:
     """The key of all that say the same."""
     told = _encode((one.profile, one.keys, one.decision.customer_id))

@@ -1,6 +1,6 @@
 """What a contact says about who wrote it, in the form in which two contacts are compared; and how they find each other.
 
-Pure: one spelling for each value, kept beside the contact so that comparing need not read it again. It compares nothing.
+Pure: one spelling for each value, kept beside the contact so that comparing need not read it again.
 """
 
 import re
@@ -11,8 +11,6 @@ import msgspec
 
 from claims.identity import Key
 from claims.names import PARTICLES
-from claims.placeholders import tells_apart
-from claims.submissions import Submission
 from notify import fold_name, fold_reference
 
 _DIGITS = re.compile(r"\d+")
@@ -47,34 +45,6 @@ def name_parts(name: str, surname: str) -> tuple[str, str]:
     return " ".join(words[:at]), " ".join(words[at:])
 
 
-def profile_of(
-    said: Submission,
-    name: str,
-    surname: str,
-    mails: tuple[str, ...],
-    phone: str,
-    references: tuple[str, ...],
-    numbers: tuple[str, ...],
-) -> Profile:
-    """The profile of what somebody said; names, mails, phone and codes as its clues have them."""
-    given, surname = name_parts(name, surname)
-    house, street = _house_and_street(said.street_number or "", said.street or "")
-    return Profile(
-        given=given,
-        surname=surname,
-        birth_date=birth_date(said.birth_date or ""),
-        house=house,
-        street=street,
-        suburb=fold_name(visible(said.suburb or ""))[:60],
-        postcode=fold_reference(visible(said.postcode or ""))[:12],
-        region=fold_name(visible(said.region or ""))[:30],
-        mails=mails,
-        phone=phone_digits(phone),
-        references=tuple(code for code in references if tells_apart(code)),
-        numbers=tuple(code for code in numbers if tells_apart(code)),
-    )
-
-
 def visible(text: str) -> str:
     """`text` without what cannot be seen: zero-width spaces come along in copying."""
     return text if text.isascii() else "".join(one for one in text if unicodedata.category(one) != "Cf")
@@ -101,7 +71,8 @@ def phone_digits(text: str) -> str:
     return digits[:20] if len(digits) >= 7 else ""
 
 
-def _house_and_street(number: str, street: str) -> tuple[str, str]:
+def house_and_street(number: str, street: str) -> tuple[str, str]:
+    """The number of a house and its street, folded; the number may stand in the street's line, before or behind."""
     folded = fold_name(visible(street))[:80]
     if not number.strip():
         found = _HOUSE_NUMBER.match(folded)
@@ -116,8 +87,6 @@ def meeting_points(profile: Profile) -> Iterator[Key]:
     Two contacts are compared when they share one. Most take two things that must agree, so that few strangers meet;
     one where too many do is closed (`claims.identity.has_force`).
     """
-    given, surname, where = profile.given, profile.surname, profile.postcode
-    names = [part for part in (given, surname) if part]
     for mail in profile.mails:
         if len(local := mail.partition("@")[0]) > 7:
             yield Key("by local", local[:8])
@@ -125,19 +94,27 @@ def meeting_points(profile: Profile) -> Iterator[Key]:
         yield Key("by phone", profile.phone[-9:])
         yield Key("by phone", profile.phone[:8])
     yield from (Key("by code", code) for code in (*profile.references, *profile.numbers))
-    if given and surname:
-        yield full_name(profile)
     if profile.birth_date:
         yield Key("by birth", profile.birth_date)
-    for part in names:
-        if where:
-            yield Key("by postcode", f"{where} {part[:4]}")
-        if profile.house:
+    if profile.given and profile.surname:
+        yield full_name(profile)
+    yield from _places_with_a_name(profile)
+    yield from _places(profile)
+
+
+def _places_with_a_name(profile: Profile) -> Iterator[Key]:
+    for part in (profile.given, profile.surname):
+        if part and profile.postcode:
+            yield Key("by postcode", f"{profile.postcode} {part[:4]}")
+        if part and profile.house:
             yield Key("by house", f"{profile.house} {part}")
-        if profile.suburb:
+        if part and profile.suburb:
             yield Key("by town", f"{profile.suburb} {part}")
-    if where and profile.house:
-        yield Key("by door", f"{where} {profile.house}")
+
+
+def _places(profile: Profile) -> Iterator[Key]:
+    if profile.postcode and profile.house:
+        yield Key("by door", f"{profile.postcode} {profile.house}")
     if profile.street and profile.house:
         yield Key("by street", f"{profile.house} {profile.street}")
     if profile.suburb and profile.street:

@@ -80,6 +80,18 @@ def resemblance(one: Profile, other: Profile, shared: AbstractSet[Key] = frozens
 def compare(one: Profile, other: Profile, shared: AbstractSet[Key]) -> Iterator[tuple[str, Level]]:
     """(field, level) for everything that both say."""
     yield from _names(one, other, shared)
+    yield from _whereabouts(one, other)
+    if one.mails and other.mails:
+        yield "mail", _best(_mails(one, other, shared))
+    if one.phone and other.phone:
+        yield "phone", _phones(one, other, shared)
+    if one.references and other.references:
+        yield "reference", _best(_numbers(one.references, other.references, shared))
+    if one.numbers and other.numbers:
+        yield "customer_number", _best(_numbers(one.numbers, other.numbers, shared))
+
+
+def _whereabouts(one: Profile, other: Profile) -> Iterator[tuple[str, Level]]:
     if one.birth_date and other.birth_date:
         yield "birth_date", _dates(one.birth_date, other.birth_date)
     if one.postcode and other.postcode:
@@ -92,14 +104,6 @@ def compare(one: Profile, other: Profile, shared: AbstractSet[Key]) -> Iterator[
         yield "suburb", _words(one.suburb, other.suburb)
     if one.region and other.region:
         yield "region", "same" if one.region == other.region else "other"
-    if one.mails and other.mails:
-        yield "mail", _best(_mails(one, other, shared))
-    if one.phone and other.phone:
-        yield "phone", _phones(one, other, shared)
-    if one.references and other.references:
-        yield "reference", _best(_numbers("reference", one.references, other.references, shared))
-    if one.numbers and other.numbers:
-        yield "customer_number", _best(_numbers("customer_number", one.numbers, other.numbers, shared))
 
 
 def _names(one: Profile, other: Profile, shared: AbstractSet[Key]) -> Iterator[tuple[str, Level]]:
@@ -158,9 +162,7 @@ def _best(levels: Iterator[Level]) -> Level:
     return next(level for level in (*_BEST_FIRST[:-1], "shared", "other") if level in found)
 
 
-def _numbers(
-    kind: str, ones: Sequence[str], others: Sequence[str], shared: AbstractSet[Key]
-) -> Iterator[Level]:
+def _numbers(ones: Sequence[str], others: Sequence[str], shared: AbstractSet[Key]) -> Iterator[Level]:
     for one in ones:
         for other in others:
             level = _codes(one, other, near=1, far=2)
