@@ -38,7 +38,7 @@ def name_parts(name: str, surname: str) -> tuple[str, str]:
     """(given names, surname) of a folded name whose last telling word is `surname`. One word alone is a surname."""
     words = name.split()
     if surname not in words:
-        return "", name
+        return ("", name) if surname else (name, "")
     at = len(words) - 1 - words[::-1].index(surname)
     while at > 0 and words[at - 1] in PARTICLES:
         at -= 1
