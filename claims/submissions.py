@@ -60,7 +60,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOTHING_SAID = Submission()
-FIELDS = Submission.__struct_fields__
+# Those that the form asks for. Birth date and address come over the API, from systems that have them.
+FIELDS = Submission.__struct_fields__[: Submission.__struct_fields__.index("birth_date")]
 _SPOKEN = ("name", "customer_number", "reference", "email", "phone", "message", "asks_for")
 _INCIDENT_ID = re.compile("[a-z0-9]{12}")
 _json = msgspec.json.Decoder(Submission)
