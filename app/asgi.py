@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from asyncpg import CharacterNotInRepertoireError
 from sqlalchemy.exc import DBAPIError
@@ -44,10 +45,10 @@ from app.static_files import static_files
 from app.templates import render
 from app.wiring import Parts
 from claims import Intake
-from foundation.database import DatabaseAway
+from foundation.database import DatabaseAway, Tx
 from foundation.errors import Refusal
 from foundation.languages import choose_language
-from incidents import Composer, StatusPage, Telling, audience_of
+from incidents import Composer, Incident, StatusPage, Tell, Telling, Update, audience_of, tell
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -163,6 +164,7 @@ def _claims_routes(parts: Parts, intake: Intake) -> Sequence[BaseRoute]:
         outages=Outages(parts.clock),
         clock=parts.clock,
         look=look,
+        files=parts.files,
         writer=claims_writer(parts),
         staff_name=case_worker,
         audience=lambda incident_id: audience_of(incident_id, parts.clock()),
@@ -209,11 +211,32 @@ def _follow_routes(parts: Parts) -> Sequence[BaseRoute]:
     )
 
 
-def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+def composer_of(parts: Parts) -> Composer:
+    """What writes the messages of updates."""
     settings = parts.settings
-    composer = Composer(
+    return Composer(
         render, settings.page_name, settings.public_url, settings.page_time_zone, texts=bool(settings.smpp_urls)
     )
+
+
+def _telling(parts: Parts) -> Telling:
+    return Telling(quiet=parts.settings.quiet_hours, fallback_after=parts.settings.fallback_after)
+
+
+def tell_by_itself(parts: Parts) -> Tell:
+    """What plans the deliveries of what planned work says by itself."""
+    composer = composer_of(parts)
+
+    async def told(tx: Tx, moved: Incident, said: Update, *, now: datetime) -> None:
+        machines = composer.webhook
+        await tell(tx, moved, said, composer.messages, now=now, telling=_telling(parts), compose_webhook=machines)
+
+    return told
+
+
+def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+    settings = parts.settings
+    composer = composer_of(parts)
     tariff = notify.Tariff(settings.sms_prices, settings.sms_cost_caps)
     return incidents.pages.routes(
         database=parts.database,
@@ -221,8 +244,9 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         compose=composer.messages,
         compose_webhook=composer.webhook,
         clock=parts.clock,
-        telling=Telling(quiet=settings.quiet_hours, fallback_after=settings.fallback_after),
+        telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
+        approvals=settings.approvals,
     )
 
 

@@ -7,6 +7,7 @@ and two processes at worst let through twice as much.
 """
 
 import asyncio
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.client_address import is_this_machine, is_unknown_proxy, network_of
 from app.problems import problem
+from claims.uploads import LARGEST_UPLOAD
 
 _log = structlog.get_logger()
 _TOO_LARGE = "This is more than we can take in one piece (1024 kB)."
@@ -26,6 +28,9 @@ _TOO_MANY = "Too many requests from your network at once. Please try again soon.
 
 LARGEST_BODY = 1 << 20  # bytes; nobody sends more than an update in all its languages, or a form that comes back
 BODY_SECONDS = 30.0  # a body must have come in by then
+# With files, over a phone network in a storm; only where files are taken.
+UPLOAD_SECONDS = 300.0
+_UPLOADS = re.compile(r"/claim|/api/v1/contacts|/t/[^/]+/files|/desk/calls/file")
 MOST_HEADERS = 100
 LONGEST_HEADER = 8 << 10  # bytes, name and value
 LONGEST_TARGET = 4 << 10
@@ -48,6 +53,7 @@ _LIMITS: tuple[tuple[str, str, _Limit], ...] = (
     ("POST", "/u/", _Limit(RateLimitItemPerMinute(3000))),  # mail providers do it for many of their users at once
     ("POST", "/track", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/t/", _Limit(RateLimitItemPerMinute(3000), RateLimitItemPerMinute(30))),
+    ("POST", "/api/v1/posts", _Limit(RateLimitItemPerMinute(3000))),
     ("GET", "/t/", _Limit(RateLimitItemPerMinute(6000), RateLimitItemPerMinute(120))),
     ("POST", "/desk/sign-in", _Limit(RateLimitItemPerMinute(300))),
     ("POST", "/desk/welcome/", _Limit(RateLimitItemPerMinute(120))),
@@ -77,7 +83,7 @@ class Limits:
         if wait is not None:
             await _answer(send, 429, "too_many", _TOO_MANY, wait)
             return
-        await self._app(scope, _bounded(receive), send)
+        await self._app(scope, _bounded(receive, *_room(scope)), send)
 
     def _is_unknown_proxy(self, scope: Scope) -> bool:
         """Whether this comes through a proxy of the house that nobody told us of: everybody would count as one."""
@@ -131,7 +137,7 @@ def _too_large(scope: Scope) -> tuple[int, str, str] | None:
     headers = scope["headers"]
     if len(headers) > MOST_HEADERS or max([len(name) + len(value) for name, value in headers] or [0]) > LONGEST_HEADER:
         return 431, "too_many_headers", "This request has more header fields, or longer ones, than anybody needs."
-    if _announced(headers) > LARGEST_BODY:
+    if _announced(headers) > _room(scope)[0]:
         return 413, "too_large", _TOO_LARGE
     if len(scope["path"]) + len(scope["query_string"]) > LONGEST_TARGET:
         return 414, "too_long", "This address is longer than any of ours."
@@ -144,12 +150,21 @@ def _announced(headers: Iterable[tuple[bytes, bytes]]) -> int:
     return int(said) if said.isdigit() and len(said) < 19 else 0
 
 
-def _bounded(receive: Receive) -> Receive:
-    """`receive`, for a body that must have come in within `BODY_SECONDS` and is refused once it is too large.
+def _room(scope: Scope) -> tuple[int, float]:
+    """How many bytes the body of a request may have, and in how many seconds it must have come in."""
+    if scope["method"] == "POST" and _UPLOADS.fullmatch(scope["path"]):
+        kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+        if kind.lower().startswith(b"multipart/form-data"):
+            return LARGEST_UPLOAD, UPLOAD_SECONDS
+    return LARGEST_BODY, BODY_SECONDS
+
+
+def _bounded(receive: Receive, most: int, seconds: float) -> Receive:
+    """`receive`, for a body that must have come in within `seconds` and is refused once it has more than `most` bytes.
 
     After the body waiting costs nothing.
     """
-    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+    deadline = asyncio.get_running_loop().time() + seconds
     whole = False
     size = 0
 
@@ -165,7 +180,7 @@ def _bounded(receive: Receive) -> Receive:
             return {"type": "http.disconnect"}  # as if they had gone: half a text is not what somebody said
         whole = message["type"] != "http.request" or not message.get("more_body", False)
         size += len(message.get("body", b""))
-        if size > LARGEST_BODY:
+        if size > most:
             raise HTTPException(413, _TOO_LARGE)
         return message
 

@@ -2,6 +2,8 @@
 
 import re
 import secrets
+import shlex
+import shutil
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -95,10 +97,18 @@ class Settings:
     sender_depth: int
     quiet_hours: QuietHours | None
     fallback_after: timedelta
+    notice_limit: timedelta
+    warn_before: timedelta
+    alert_secrets: Mapping[str, bytes]
     domain_limits: Mapping[str, tuple[float, int]]
     mail_listen: tuple[MailBind, ...]
     mail_inboxes: frozenset[str]
     mail_certificate: Path | None
+    approvals: int
+    mail_verdicts_by: str
+    files_dir: Path
+    scan_command: tuple[str, ...]
+    posts_key: bytes | None
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -139,10 +149,18 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         sender_depth=reader.get("SENDER_DEPTH", _depth, "50"),
         quiet_hours=reader.get("QUIET_HOURS", _quiet_hours, "22:00-07:00"),
         fallback_after=reader.get("FALLBACK_MINUTES", _minutes, "10"),
+        notice_limit=reader.get("NOTICE_MINUTES", _minutes, "30"),
+        warn_before=reader.get("PROMISE_WARNING_MINUTES", _minutes, "5"),
+        alert_secrets=reader.get("ALERT_SECRETS", _alert_secrets, ""),
         domain_limits=reader.get("DOMAIN_LIMITS", _domain_limits, ""),
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
+        approvals=reader.get("APPROVALS", _approvals, "1"),
+        mail_verdicts_by=reader.get("MAIL_VERDICTS_BY", str.lower, "") or "",
+        files_dir=reader.get("FILES_DIR", Path, str(data_dir / "files")),
+        scan_command=reader.get("SCAN_COMMAND", _command, "") or (),
+        posts_key=reader.maybe("POSTS_KEY", _posts_key),
     )
     if settings.smpp_urls and not reader.faults:
         reader.faults += _uncapped(settings)
@@ -311,6 +329,22 @@ def _certificate(text: str) -> Path:
     return path
 
 
+def _command(text: str) -> tuple[str, ...]:
+    try:
+        words = tuple(shlex.split(text))
+    except ValueError:
+        raise ValueError("must be a command as a shell reads it, such as clamdscan --fdpass --no-summary") from None
+    if words and shutil.which(words[0]) is None:
+        raise ValueError(f"names {words[0]}, which cannot be found or run here")
+    return words
+
+
+def _posts_key(text: str) -> bytes:
+    if len(text) < SHORTEST_KEY:
+        raise ValueError(f"needs {SHORTEST_KEY} characters or more: whoever reads public posts for you signs with it")
+    return text.encode()
+
+
 def _time_zone(text: str) -> str:
     try:
         ZoneInfo(text)
@@ -400,6 +434,20 @@ def _quiet_hours(text: str) -> QuietHours | None:
     return hours
 
 
+def _alert_secrets(text: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for part in (one.strip() for one in text.split(",") if one.strip()):
+        name, _, secret = part.partition("=")
+        if not re.fullmatch("[a-z0-9][a-z0-9-]{0,39}", name) or len(secret) < SHORTEST_KEY or name in found:
+            # Not the part itself: it holds the secret.
+            raise ValueError(
+                "must be name=secret for each system that sends signed alerts, with commas: names of lower-case "
+                f"letters, digits and -, secrets of {SHORTEST_KEY} characters or more"
+            )
+        found[name] = secret.encode()
+    return found
+
+
 def _minutes(text: str) -> timedelta:
     return timedelta(minutes=_positive(text))
 
@@ -414,6 +462,12 @@ def _domain_limits(text: str) -> dict[str, tuple[float, int]]:
             )
         limits[found[1]] = (float(found[2]), int(found[3]))
     return limits
+
+
+def _approvals(text: str) -> int:
+    if text.strip() not in ("0", "1", "2"):
+        raise ValueError("must be 0, 1 or 2: how many others approve an update before it is published")
+    return int(text)
 
 
 def _positive(text: str) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.postgres import embedded_postgres
 from app.settings import Settings
+from claims.file_store import FileStore
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
 from foundation.tokens import Tokens
@@ -19,6 +20,11 @@ class Parts:
     database: Database
     tokens: Tokens
     clock: Clock
+
+    @property
+    def files(self) -> FileStore:
+        """Where the files of contacts stand."""
+        return FileStore(self.settings.files_dir, self.tokens)
 
 
 def make_parts(settings: Settings, database_url: str, *, pool: int = 10, clock: Clock = system_clock) -> Parts:

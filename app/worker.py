@@ -6,7 +6,8 @@ from functools import partial
 
 import structlog
 
-from app.asgi import create_operations_app, status_page
+from app.asgi import claims_writer, create_operations_app, status_page, tell_by_itself
+from app.file_keeping import FileKeeping
 from app.listener import listen
 from app.loops import Loop, keep, run, settle_memory, stop_on_signals, wait
 from app.outages import Outages, public_titles
@@ -16,8 +17,9 @@ from app.texts import Texts
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
+from claims.acknowledging import Acknowledging
 from foundation.database import Database, DatabaseAway, driver
-from incidents import StatusPage
+from incidents import Chaser, MaintenanceWords, PlannedWork, StatusPage
 from incidents.page_files import PageNotWritten
 from notify.channels.email import MailChannel
 from notify.channels.webhook import WebhookChannel
@@ -51,6 +53,10 @@ async def work(settings: Settings, database_url: str) -> None:
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
+            "acknowledgements": partial(keep, acknowledging(parts).step, idle_seconds=1.0),
+            "promises": partial(keep, chaser(parts).step, idle_seconds=1.0),
+            "planned work": partial(keep, planned_work(parts).step, idle_seconds=1.0),
+            "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }
         if settings.mail_listen:
@@ -90,6 +96,37 @@ async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *
             return False
 
     await keep(step, stop, idle_seconds=1.0)
+
+
+def acknowledging(parts: Parts) -> Acknowledging:
+    """What tells people that we have their message."""
+    return Acknowledging(parts.database, claims_writer(parts), parts.clock, parts.settings.mail_verdicts_by)
+
+
+def chaser(parts: Parts) -> Chaser:
+    """What warns and calls those who lead an incident about the update they promised."""
+    settings = parts.settings
+    return Chaser(
+        database=parts.database,
+        render=render,
+        page_name=settings.page_name,
+        desk_url=settings.desk_url,
+        zone=settings.page_time_zone,
+        clock=parts.clock,
+        warn_before=settings.warn_before,
+        texts=bool(settings.smpp_urls),
+    )
+
+
+def planned_work(parts: Parts) -> PlannedWork:
+    """What begins and ends planned work when its time has come."""
+    words = MaintenanceWords(render, parts.settings.page_time_zone)
+    return PlannedWork(database=parts.database, words=words, tell=tell_by_itself(parts), clock=parts.clock)
+
+
+def file_keeping(parts: Parts) -> FileKeeping:
+    """What looks after the files of contacts."""
+    return FileKeeping(parts.database, parts.files, parts.clock, scanner=parts.settings.scan_command)
 
 
 def mail_sender(parts: Parts) -> Sender:

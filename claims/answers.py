@@ -59,8 +59,9 @@ class ContactShown(msgspec.Struct, frozen=True):
 
 
 class JournalLine(msgspec.Struct, frozen=True):
-    """Something that happened to a case."""
+    """Something that happened to a case. `case_number`: under which of its numbers it was written down."""
 
+    case_number: str
     at: datetime
     actor: str
     event: str

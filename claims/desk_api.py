@@ -356,7 +356,7 @@ class _Working:
         takes=EndBody,
         gives=Done,
         path={"id": int},
-        refuses={NotFound: ("no_such_case",), Conflict: ("no_such_appointment",)},
+        refuses={NotFound: ("no_such_case", "not_found"), Conflict: ("no_such_appointment",)},
     )
     async def end(self, request: Request) -> Response:
         """Say how an appointment went."""

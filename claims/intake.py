@@ -10,13 +10,20 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import metrics
+from claims.attachments import Held, SetAside, attach
+from claims.file_store import Kept
 from claims.receipts import new_receipt
 from claims.submissions import Channel
 from foundation.database import Database, DatabaseAway, Driver, driver
 from foundation.errors import Busy, Invalid
 
+FIRST_ANSWER = timedelta(hours=24)  # as the table has it by itself
+# Of the queue's room: with more than that in use, whoever only asks how things stand is sent away, before anybody who
+# has something to tell.
+_PRESSED = 0.25
 _BUSY = "We cannot take this in right now. Please send it again in a moment."
 
 
@@ -24,7 +31,9 @@ _BUSY = "We cannot take this in right now. Please send it again in a moment."
 class Arrival:
     """A contact as it came in. `key`: what its sender calls it, so that sending it again makes no second one.
 
-    `delivery_id`: the delivery it answers, where the address it was sent to proves that.
+    `delivery_id`: the delivery it answers, where the address it was sent to proves that. `files`: what came with it, on
+    disk already where it is kept. `answer_within`: by when a person answers, None where nobody wrote. `continues`: the
+    receipt of the contact whose link it came by.
     """
 
     channel: Channel
@@ -32,6 +41,9 @@ class Arrival:
     raw: bytes
     key: str | None = None
     delivery_id: int | None = None
+    files: tuple[Kept | SetAside, ...] = ()
+    answer_within: timedelta | None = FIRST_ANSWER
+    continues: str | None = None
 
 
 class KeyReused(Invalid):
@@ -40,9 +52,12 @@ class KeyReused(Invalid):
     code = "idempotency_key_reused"
 
 
-def fingerprint(raw: bytes) -> bytes:
-    """What tells the words of one contact from those of another."""
-    return hashlib.blake2b(raw, digest_size=16).digest()
+def fingerprint(raw: bytes, files: Sequence[Kept | SetAside] = ()) -> bytes:
+    """What tells the words of one contact, and its files, from those of another."""
+    digest = hashlib.blake2b(raw, digest_size=16)
+    for one in files:
+        digest.update(one.sha256 if isinstance(one, Kept) else one.shown_name.encode("utf-8", "replace"))
+    return digest.digest()
 
 
 @dataclass(slots=True)
@@ -87,6 +102,11 @@ class Intake:
                 for task in tasks:
                     task.cancel()
 
+    @property
+    def pressed(self) -> bool:
+        """Whether many wait to tell us something, so that those who only ask should come back later."""
+        return self._queue.qsize() > self._queue.maxsize * _PRESSED
+
     async def accept(self, arrival: Arrival) -> str:
         """Store a contact; its receipt, once it is on disk.
 
@@ -97,7 +117,7 @@ class Intake:
         if not self._open:
             raise Busy(_BUSY, retry_after=5)
         done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        place = _Place(arrival, fingerprint(arrival.raw), new_receipt(), time.perf_counter(), done)
+        place = _Place(arrival, fingerprint(arrival.raw, arrival.files), new_receipt(), time.perf_counter(), done)
         try:
             self._queue.put_nowait(place)
         except asyncio.QueueFull:
@@ -161,11 +181,34 @@ async def _insert(connection: Driver, places: Sequence[_Place]) -> list[str | Ex
         [place.arrival.raw for place in places],
         [place.arrival.delivery_id for place in places],
     )
-    if len(stored) == len(places):
-        return [place.receipt for place in places]
     fresh = {row[0] for row in stored}
+    await _insert_more(connection, [place for place in places if place.receipt in fresh])
+    if len(fresh) == len(places):
+        return [place.receipt for place in places]
     known = await _earlier(connection, [place.arrival.key for place in places if place.receipt not in fresh])
     return [place.receipt if place.receipt in fresh else _again(place, known) for place in places]
+
+
+async def _insert_more(connection: Driver, places: Sequence[_Place]) -> None:
+    """What few contacts have, in the same commit: files, another time for the answer, the contact they continue."""
+    with_files = [Held(place.receipt, place.arrival.files) for place in places if place.arrival.files]
+    if with_files:
+        await attach(connection, with_files)
+    others = [
+        place for place in places if place.arrival.answer_within != FIRST_ANSWER or place.arrival.continues is not None
+    ]
+    if others:
+        await connection.execute(
+            """
+            UPDATE contacts k SET answer_by = k.received_at + new.within, continues_id = before.id
+              FROM unnest($1::text[], $2::interval[], $3::text[]) AS new (receipt, within, continues)
+              LEFT JOIN contacts before ON before.receipt = new.continues
+             WHERE k.receipt = new.receipt
+            """,
+            [place.receipt for place in others],
+            [place.arrival.answer_within for place in others],
+            [place.arrival.continues for place in others],
+        )
 
 
 async def _earlier(connection: Driver, keys: Sequence[str | None]) -> dict[str, tuple[str, bytes]]:

@@ -3,47 +3,41 @@
 It speaks HTTP and opens the transactions; what is told and shown is decided elsewhere. The pages need no JavaScript.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from secrets import token_urlsafe
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from claims import desk_api, track_pages
 from claims.answers import ContactState, Received
-from claims.drawing import Look, json_answer, language_for, page, read_all
-from claims.evidence import REGIONS
-from claims.intake import Arrival, Intake, fingerprint
+from claims.drawing import Look, json_answer, read_all
+from claims.file_kinds import WHY_NOT
+from claims.file_pages import file_routes
+from claims.file_store import FileStore, Kept
+from claims.form_pages import form_routes
+from claims.intake import Arrival, Intake
 from claims.letters import Writer
-from claims.links import read_link, track_token
-from claims.ports import AudienceOf, Outage, OutageLookup, StaffName
+from claims.links import track_token
+from claims.ports import AudienceOf, OutageLookup, StaffName
 from claims.receipts import grouped, read_receipt
 from claims.submissions import (
-    ASKS_FOR,
-    FIELDS,
     LARGEST_BODY,
-    LARGEST_FORM,
     Submission,
-    form_faults,
-    from_form,
     idempotency_key,
-    is_form_name,
     language_tag,
-    named_incident,
-    read_form,
     read_json,
 )
 from claims.tracking import contact_state
+from claims.uploads import Uploads
 from foundation.access import ANYBODY, for_anybody
 from foundation.calls import Call, call
 from foundation.clock import Clock
-from foundation.database import Database, DatabaseAway
+from foundation.database import Database
 from foundation.errors import Busy, Fault, Invalid, NotFound
 from foundation.tokens import Tokens
 
@@ -56,18 +50,18 @@ def routes(
     outages: OutageLookup,
     clock: Clock,
     look: Look,
+    files: FileStore,
     writer: Writer,
     staff_name: StaffName,
     audience: AudienceOf,
 ) -> list[BaseRoute]:
     """Every route of claims. The intake must be running while they are served."""
-    form = _ClaimForm(intake, database, tokens, outages, look)
+    uploads = Uploads(files, tokens, clock)
     return [
-        Route("/api/v1/contacts", _Contacts(intake, tokens, look.public_url)),
-        Route("/api/v1/contacts/{receipt}", _contact_state(database), methods=["GET"]),
-        Route("/claim", form.show, methods=["GET"]),
-        Route("/claim", form.send, methods=["POST"]),
-        Route("/claim/received/{token}", form.received, methods=["GET"]),
+        Route("/api/v1/contacts", _Contacts(intake, tokens, look.public_url, uploads)),
+        Route("/api/v1/contacts/{receipt}", _contact_state(database, intake), methods=["GET"]),
+        *form_routes(intake=intake, database=database, tokens=tokens, outages=outages, look=look, uploads=uploads),
+        *file_routes(database=database, tokens=tokens, clock=clock, look=look, uploads=uploads),
         *track_pages.routes(database=database, tokens=tokens, outages=outages, clock=clock, look=look, writer=writer),
         *desk_api.routes(
             database=database,
@@ -84,7 +78,8 @@ class _Contacts:
     """Tell us something. The answer comes once it is on disk: a receipt, and where to follow what becomes of it.
 
     Nothing is required, but something must be said. With an Idempotency-Key the same words can be sent again without
-    becoming two contacts.
+    becoming two contacts. Files go with it as multipart/form-data: this object in the part `contact`, and up to ten
+    files of 10 MB (25 MB together) in parts with a file name.
     """
 
     # Spoken straight in ASGI: it is the one call that hundreds of thousands make at once.
@@ -96,23 +91,29 @@ class _Contacts:
         located=True,
         headers={"Idempotency-Key": "1 to 200 printable ASCII characters that nobody else uses, such as a UUID."},
         refuses={
-            Invalid: ("invalid_contact", "invalid_idempotency_key", "idempotency_key_reused"),
+            Invalid: ("invalid_contact", "invalid_files", "invalid_idempotency_key", "idempotency_key_reused"),
             Busy: ("busy",),
         },
     )
 
-    def __init__(self, intake: Intake, tokens: Tokens, public_url: str) -> None:
+    def __init__(self, intake: Intake, tokens: Tokens, public_url: str, uploads: Uploads) -> None:
         self._intake = intake
         self._tokens = tokens
         self._public_url = public_url
+        self._uploads = uploads
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
         key = idempotency_key(scope["headers"])
-        raw = await read_all(receive, LARGEST_BODY)
+        request = Request(scope, receive)
+        files: tuple[Kept, ...] = ()
+        if self._uploads.is_one(request):
+            raw, files = await self._with_files(request)
+        else:
+            raw = await read_all(receive, LARGEST_BODY)
         said = read_json(raw)
-        receipt = await self._intake.accept(Arrival("api", language_tag(said.language), raw, key))
+        receipt = await self._intake.accept(Arrival("api", language_tag(said.language), raw, key, files=files))
         track_url = f"{self._public_url}/t/{track_token(self._tokens, receipt)}"
         answer = msgspec.json.encode(Received(grouped(receipt), track_url))
         headers = [
@@ -124,108 +125,25 @@ class _Contacts:
         await send({"type": "http.response.start", "status": 202, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
 
+    async def _with_files(self, request: Request) -> tuple[bytes, tuple[Kept, ...]]:
+        """The contact, in the part of that name, and the files beside it: all of them, or the call is refused."""
+        upload = await self._uploads.read(request)
+        if upload.refused:
+            faults = [Fault(one.shown_name[:200], WHY_NOT[one.why]) for one in upload.refused]
+            raise Invalid("These files cannot be taken, so nothing was stored.", faults, code="invalid_files")
+        raw = upload.fields.get("contact", "").encode("utf-8", "replace")
+        if len(raw) > LARGEST_BODY:
+            raise HTTPException(413, f"This is more than we can take in one piece ({LARGEST_BODY // 1024} kB).")
+        return raw, tuple(upload.kept)
 
-class _ClaimForm:
-    """The form, what is wrong with it, and the receipt."""
 
-    def __init__(self, intake: Intake, database: Database, tokens: Tokens, outages: OutageLookup, look: Look) -> None:
-        self._intake = intake
-        self._database = database
-        self._tokens = tokens
-        self._outages = outages
-        self._look = look
-
+def _contact_state(database: Database, intake: Intake) -> Callable[..., Any]:
     @for_anybody
-    async def show(self, request: Request) -> Response:
-        typed = {"incident": request.query_params.get("incident", "")}
-        return await self._page(request, typed)
-
-    @for_anybody
-    async def send(self, request: Request) -> Response:
-        raw = await read_all(request.receive, LARGEST_FORM)
-        typed = read_form(raw)
-        faults = form_faults(from_form(typed), REGIONS)
-        if faults:
-            return await self._page(request, typed, faults, status=422)
-        language = language_for(self._look, request, typed.get("language"))
-        # Sent twice by a double click or a reload it is one contact; mended and sent again it is another.
-        key = f"form:{typed['form']}:{fingerprint(raw).hex()}" if is_form_name(typed.get("form", "")) else None
-        try:
-            receipt = await self._intake.accept(Arrival("web", language, raw, key))
-        except Busy as busy:
-            return await self._page(request, typed, busy=busy.retry_after, status=503)
-        token = track_token(self._tokens, receipt)
-        return RedirectResponse(f"/claim/received/{token}?lang={language}", 303, headers=self._look.headers)
-
-    @for_anybody
-    async def received(self, request: Request) -> Response:
-        token = request.path_params["token"]
-        link = read_link(self._tokens, token)
-        if link is None or not link.receipt:
-            return page(self._look, request, "claims/unknown.html", status=404)
-        return page(
-            self._look,
-            request,
-            "claims/received.html",
-            receipt=grouped(link.receipt),
-            track_path=f"/t/{token}",
-            track_url=f"{self._look.public_url}/t/{token}",
-        )
-
-    async def _page(
-        self,
-        request: Request,
-        typed: Mapping[str, str],
-        faults: Sequence[Fault] = (),
-        *,
-        busy: int | None = None,
-        status: int = 200,
-    ) -> Response:
-        values = {name: typed.get(name, "") for name in FIELDS}
-        about, options = await self._choice(named_incident(values["incident"]))
-        shown = page(
-            self._look,
-            request,
-            "claims/claim.html",
-            status=status,
-            wish=typed.get("language"),
-            typed=values,
-            faults={fault.field: fault.message for fault in reversed(faults)},
-            about=about,
-            outages=options,
-            busy=busy is not None,
-            wishes=ASKS_FOR,
-            form_name=typed["form"] if is_form_name(typed.get("form", "")) else token_urlsafe(12),
-            incident_query=f"incident={quote(values['incident'][:60])}&" if values["incident"] else "",
-        )
-        if busy is not None:
-            shown.headers["Retry-After"] = str(busy)
-        return shown
-
-    async def _choice(self, named: str) -> tuple[Outage | None, Sequence[Outage]]:
-        """What the form is about, and what else somebody may choose from: open incidents, then past ones.
-
-        Without the database the form still opens, and keeps what people type.
-        """
-        try:
-            async with self._database.transaction() as tx:
-                found = {one.id: one for one in await self._outages.open_outages(tx)}
-                past = {one.id: one for one in await self._outages.past_outages(tx)}
-                asked = await self._outages.outages(tx, {named} if named else ())
-                public = await self._outages.public(tx, {*found, *past, *asked})
-        except DatabaseAway:
-            return None, ()
-        options = [one for one in {**found, **past}.values() if one.id in public]
-        if named in asked and named in public:
-            return asked[named], ()
-        return (options[0], ()) if len(options) == 1 else (None, options)
-
-
-def _contact_state(database: Database) -> Callable[..., Any]:
-    @for_anybody
-    @call(gives=ContactState, refuses={NotFound: ("no_such_contact",)})
+    @call(gives=ContactState, refuses={NotFound: ("no_such_contact",), Busy: ("busy",)})
     async def state(request: Request) -> Response:
         """Whether the contact has its case yet, and nothing about anybody."""
+        if intake.pressed:  # first come those who have something to tell
+            raise Busy("Very many people write to us right now. Please ask again in a minute.", retry_after=60)
         receipt = read_receipt(request.path_params["receipt"])
         async with database.transaction() as tx:
             # Asked also when it cannot be a receipt, so that both answers take as long.

@@ -10,8 +10,18 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from claims.quoting import parted
 from foundation.errors import Fault, Invalid
-from notify import BadAddress, mail_header, mail_mailbox, mail_text, normalise_mail, normalise_phone, parse_mail
+from notify import (
+    BadAddress,
+    fold_reference,
+    mail_header,
+    mail_mailbox,
+    mail_text,
+    normalise_mail,
+    normalise_phone,
+    parse_mail,
+)
 
 Channel = Literal["web", "api", "mail", "sms", "phone", "post"]
 AsksFor = Literal["refund", "compensation", "expenses", "rebooking", "information", "call_back"]
@@ -59,6 +69,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None = None
 
 
+class MailSubmission(Submission, frozen=True, kw_only=True):
+    """What a mail says; `message` are its writer's own words, `quoted` what they answer."""
+
+    quoted: str = ""
+
+
 NOTHING_SAID = Submission()
 # Those that the form asks for. Birth date and address come over the API, from systems that have them.
 FIELDS = Submission.__struct_fields__[: Submission.__struct_fields__.index("birth_date")]
@@ -97,20 +113,21 @@ def read_form(raw: bytes) -> dict[str, str]:
     return fields
 
 
-def read_mail(raw: bytes) -> Submission:
-    """What a mail says: who wrote it, by its From header, and the words, with all that they quote.
+def read_mail(raw: bytes) -> MailSubmission:
+    """What a mail says: who wrote it, by its From header, and the words, apart from what they quote.
 
     The header is a clue, as what somebody types into a form is. Reading is bounded and never fails (`notify.mime`);
     words beyond the longest a contact may have stay in the bytes.
     """
     mail = parse_mail(raw)
     name, address = mail_mailbox(mail, "From")
-    subject, words = mail_header(mail, "Subject"), mail_text(mail)
-    return Submission(
+    subject, (words, quoted) = mail_header(mail, "Subject"), parted(mail_text(mail))
+    return MailSubmission(
         name=name[: LONGEST["name"]],
         email=address[: LONGEST["email"]],
         message="\n\n".join(part for part in (subject, words) if part)[: LONGEST["message"]],
         language=mail_header(mail, "Content-Language")[: LONGEST["language"]],
+        quoted=quoted[: LONGEST["message"]],
     )
 
 
@@ -121,22 +138,43 @@ def from_form(fields: Mapping[str, str]) -> Submission:
     return Submission(**known, asks_for=next((one for one in ASKS_FOR if one == wish), None))
 
 
-def form_faults(said: Submission, regions: tuple[str, ...]) -> list[Fault]:
-    """What the person at the form should mend, one sentence a field. The sentences are message ids."""
-    faults = [*_too_long(said), *_silence(said)]
+def form_faults(said: Submission) -> list[Fault]:
+    """What the person at the form must mend, one sentence a field. The sentences are message ids."""
+    return [*_too_long(said), *_silence(said)]
+
+
+def form_questions(said: Submission, regions: tuple[str, ...]) -> list[Fault]:
+    """What looks like a slip, one question a field: to be asked once, and then taken as it is. Sentences as above.
+
+    Nothing here depends on what we know of anybody: a form that told which references exist would be asked for them.
+    """
+    return [*_odd_addresses(said, regions), *_odd_codes(said)]
+
+
+def _odd_addresses(said: Submission, regions: tuple[str, ...]) -> Iterator[Fault]:
     if said.email and said.email.strip():
         try:
             normalise_mail(said.email)
         except BadAddress:
-            faults.append(Fault("email", "This does not look like a mail address. It should be like name@example.org."))
+            yield Fault("email", "This does not look like a mail address. It should be like name@example.org.")
     if said.phone and said.phone.strip():
         try:
             normalise_phone(said.phone, regions)
         except BadAddress:
-            faults.append(
-                Fault("phone", "We cannot read this phone number. Try it with the country first, like +31 6 12345678.")
+            yield Fault(
+                "phone", "We cannot read this phone number. Try it with the country first, like +31 6 12345678."
             )
-    return faults
+
+
+def _odd_codes(said: Submission) -> Iterator[Fault]:
+    for field in ("reference", "customer_number"):
+        text = (getattr(said, field) or "").strip()
+        if "@" in text:
+            yield Fault(field, "This looks like a mail address. Is it in the right place?")
+        elif text and len(fold_reference(text)) < 3:
+            yield Fault(field, "This looks too short. Please compare it with your ticket or contract.")
+        elif len(text.split()) > 6:
+            yield Fault(field, "This looks like a story. Please write only the letters and digits here.")
 
 
 def stored_submission(channel: str, raw: bytes) -> Submission | None:

@@ -82,9 +82,86 @@ contacts = Table(
     Column("answer_by", DateTime(timezone=True), server_default=text("now() + interval '24 hours'")),
     _moment("answered_at"),
     Column("continues_id", ForeignKey("contacts.id")),
+    _moment("unpacked_at"),
     Index("contacts_unanswered_index", "answer_by", postgresql_where=text("answered_at IS NULL")),
     Index("contacts_continues_id_index", "continues_id", postgresql_where=text("continues_id IS NOT NULL")),
+    Index("contacts_packed_index", "id", postgresql_where=text("channel = 'mail' AND unpacked_at IS NULL")),
     Index("contacts_received_index", text("not_before NULLS FIRST"), "id", postgresql_where=text("state = 'received'")),
+)
+
+files = Table(
+    "files",
+    metadata,
+    _id(),
+    Column("sha256", LargeBinary, nullable=False, unique=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("size", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("verdict", Text),
+    _moment("stored_at", now=True),
+    _moment("scan_after"),
+    _moment("scanned_at"),
+    Index("files_waiting_index", "id", postgresql_where=text("state = 'waiting'")),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    _id(),
+    Column("contact_id", ForeignKey("contacts.id"), nullable=False),
+    Column("place", SmallInteger, nullable=False),
+    Column("shown_name", Text, nullable=False),
+    Column("file_id", ForeignKey("files.id")),
+    Column("why", Text),
+    UniqueConstraint("contact_id", "place", name="attachments_contact_id_place_key"),
+    Index("attachments_file_id_index", "file_id", postgresql_where=text("file_id IS NOT NULL")),
+)
+
+mail_names = Table(
+    "mail_names",
+    metadata,
+    Column("name", Text, nullable=False, index=True),
+    Column("contact_id", ForeignKey("contacts.id"), primary_key=True),
+    Column("sender", Text, nullable=False),
+)
+
+posts = Table(
+    "posts",
+    metadata,
+    Column("network", Text, primary_key=True),
+    Column("post_id", Text, primary_key=True),
+    Column("contact_id", ForeignKey("contacts.id"), nullable=False, unique=True),
+    Column("author", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default="waiting"),
+    Column("answer", Text, nullable=False, server_default=""),
+    _moment("ended_at"),
+    Column("ended_by", Text),
+    Index("posts_waiting_index", "contact_id", postgresql_where=text("state = 'waiting'")),
+)
+
+acknowledgements = Table(
+    "acknowledgements",
+    metadata,
+    Column("contact_id", ForeignKey("contacts.id"), primary_key=True),
+    Column("incident_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("why", Text, nullable=False, server_default=""),
+    Column("channel", Text),
+    Column("address", Text),
+    Column("dispatch", Text),
+    _moment("at", now=True),
+    Index("acknowledgements_due_index", "contact_id", postgresql_where=text("kind = 'due'")),
+    Index(
+        "acknowledgements_first_index",
+        "incident_id",
+        "channel",
+        "address",
+        unique=True,
+        postgresql_where=text("kind = 'first'"),
+    ),
+    Index("acknowledgements_address_index", "channel", "address", "at", postgresql_where=text("address IS NOT NULL")),
 )
 
 contact_keys = Table(

@@ -3,7 +3,9 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
+from incidents.approving import approve
 from incidents.audience import audience_of
+from incidents.chasing import Chaser
 from incidents.component_file import COLUMNS as COMPONENT_COLUMNS
 from incidents.component_file import REQUIRED as REQUIRED_COMPONENT_COLUMNS
 from incidents.component_file import BadComponent, ComponentRow, read_component
@@ -16,11 +18,15 @@ from incidents.components import (
     load_components,
     register_components,
 )
+from incidents.drafting import draft_update
 from incidents.lifecycle import Declaration, Draft
+from incidents.maintenance import Tell
+from incidents.maintenance_words import MaintenanceWords
 from incidents.messages import Composer
-from incidents.publishing import Telling, approve, declare, dispatch_key, draft_update, publish
+from incidents.publishing import Telling, declare, dispatch_key, publish, tell
 from incidents.records import (
     Incident,
+    Update,
     find_incidents,
     find_update,
     open_incidents,
@@ -29,6 +35,7 @@ from incidents.records import (
     standing_promise,
 )
 from incidents.status_page import StatusPage
+from incidents.upkeep import PlannedWork
 from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
 
 __all__ = [
@@ -36,6 +43,7 @@ __all__ = [
     "LANGUAGES",
     "REQUIRED_COMPONENT_COLUMNS",
     "BadComponent",
+    "Chaser",
     "Component",
     "ComponentRow",
     "Composer",
@@ -44,10 +52,14 @@ __all__ = [
     "Incident",
     "Link",
     "Loaded",
+    "MaintenanceWords",
     "Party",
+    "PlannedWork",
     "SegmentAdvice",
     "StatusPage",
+    "Tell",
     "Telling",
+    "Update",
     "UpdateText",
     "approve",
     "audience_of",
@@ -66,4 +78,5 @@ __all__ = [
     "register_components",
     "resolved_incidents",
     "standing_promise",
+    "tell",
 ]

@@ -3,7 +3,7 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
-from notify.addressees import Addressee, addressees_of
+from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
 from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
@@ -14,6 +14,7 @@ from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots, one_line
+from notify.mime import files_of as mail_files
 from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
@@ -47,6 +48,7 @@ __all__ = [
     "Tariff",
     "Told",
     "addressees_of",
+    "addresses_told",
     "any_machine_among",
     "cancel",
     "colleague",
@@ -65,6 +67,7 @@ __all__ = [
     "fold_reference",
     "followers_of",
     "lift_suppression",
+    "mail_files",
     "mail_header",
     "mail_mailbox",
     "mail_text",

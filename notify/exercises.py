@@ -46,8 +46,8 @@ def drilled(audience: Select[tuple[int, object]], topic: str, *, corrects: bool 
     return (
         select(all_of_them.c.customer_id, all_of_them.c.needed_at)
         .join(seeds, seeds.c.customer_id == all_of_them.c.customer_id)
-        # Whoever follows the page is a stranger, also when somebody made a seed of them.
-        .join(customers, (customers.c.id == seeds.c.customer_id) & (customers.c.kind != "subscriber"))
+        # Whoever follows the page, or only wrote to us, is a stranger, also when somebody made a seed of them.
+        .join(customers, (customers.c.id == seeds.c.customer_id) & customers.c.kind.in_(("customer", "staff")))
     )
 
 

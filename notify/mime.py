@@ -41,12 +41,16 @@ class _Bounded(policy.Compat32):
 _PARSER = BytesParser(policy=_Bounded())
 
 
-def parse(raw: bytes) -> Message:
-    """The mail in `raw`, as far as it can be read; one whose nesting is not of this world has headers only."""
-    raw = raw[:LARGEST_READ]
+def parse(raw: bytes, *, most: int = LARGEST_READ) -> Message:
+    """The mail in `raw`, as far as it can be read; one whose nesting is not of this world has headers only.
+
+    `most`: bytes looked at. Files stand behind the words, so whoever wants them must read further.
+    """
+    raw = raw[:most]
     head = raw[: end.start()] if (end := _HEADER_END.search(raw)) else raw
     if head.count(b"\n") > _MOST_HEADERS:
-        return _PARSER.parsebytes(b"\n".join(head.split(b"\n", _MOST_HEADERS)[:_MOST_HEADERS]), headersonly=True)
+        raw = b"\n".join(head.split(b"\n", _MOST_HEADERS)[:_MOST_HEADERS]) + raw[len(head) :]
+        head = raw[: end.start()] if (end := _HEADER_END.search(raw)) else raw
     if len(_NESTING.findall(raw)) > _MOST_NESTED or (b"oundary" in raw and raw.count(b"\n--") > _MOST_DELIMITERS):
         return _PARSER.parsebytes(head, headersonly=True)
     try:
@@ -58,12 +62,26 @@ def parse(raw: bytes) -> Message:
 
 def header(mail: Message, name: str) -> str:
     """The first header of that name, decoded, on one line; empty when there is none."""
-    return header_text(mail.get(name, ""))
+    return header_text(_first(mail, name))
+
+
+def _first(mail: Message, name: str) -> str:
+    """The first header of that name, with the bytes as they came where they are no ASCII."""
+    wanted = name.lower()
+    return next((str(value) for known, value in mail.raw_items() if known.lower() == wanted), "")
 
 
 def header_text(value: object) -> str:
-    """A header's value as people read it: encoded words decoded, on one line, without controls."""
+    """A header's value as people read it: encoded words decoded, on one line, without controls.
+
+    Programs that know no encoded words write UTF-8, or what Windows had, right into it.
+    """
     raw = str(value)[:_LONGEST_HEADER]
+    if not raw.isascii():
+        try:
+            raw = decoded(raw.encode("utf-8", "surrogateescape"), None)
+        except UnicodeEncodeError:  # halves of characters, made up by an encoded text inside
+            raw = raw.encode("utf-8", "replace").decode()
     try:
         pieces = decode_header(raw)
     except (HeaderParseError, ValueError, binascii.Error):
@@ -77,7 +95,7 @@ def mailbox(mail: Message, name: str) -> tuple[str, str]:
     Taken apart before it is decoded: a name may hold, encoded, what looks like another address.
     """
     try:
-        shown, address = next(iter(getaddresses([str(mail.get(name, ""))[:_LONGEST_MAILBOX]])), ("", ""))
+        shown, address = next(iter(getaddresses([_first(mail, name)[:_LONGEST_MAILBOX]])), ("", ""))
     except (RecursionError, ValueError, IndexError, TypeError):  # comments in comments, and what else it trips over
         return "", ""
     return header_text(shown), one_line(address)
@@ -146,6 +164,35 @@ def _shown(mail: Message) -> Iterator[Message]:
             waiting[:0] = children(part)
         elif not children(part):
             yield part
+
+
+def files_of(mail: Message) -> Iterator[tuple[str, bytes]]:
+    """What a mail brings besides its words: (name as sent, bytes) of every leaf that is no text to read.
+
+    A message inside it is one of these as a whole, by what it holds.
+    """
+    for part in parts(mail):
+        if part is mail or children(part):
+            continue
+        kind = content_type(part)
+        disposition = str(part.get("Content-Disposition", "")).strip().lower()
+        name = _file_name(part)
+        if kind.startswith("text/") and not disposition.startswith("attachment") and not name:
+            continue
+        if kind in ("application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"):
+            continue
+        try:
+            raw = part.get_payload(decode=True)
+        except (ValueError, LookupError, TypeError, AssertionError):
+            raw = None
+        yield name or kind.replace("/", "."), raw if isinstance(raw, bytes) else b""
+
+
+def _file_name(part: Message) -> str:
+    try:
+        return header_text(part.get_filename() or "")[:200]
+    except (ValueError, LookupError, TypeError, AttributeError, MessageError):
+        return ""
 
 
 # Each alternative ends at the next `<`, so this is one pass over the text, whatever is in it.

@@ -6,7 +6,7 @@ that its schemas forbid. What the rules of the domain refuse besides is the busi
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -53,13 +53,14 @@ def test_every_answer_is_as_the_document_says(api: DescribedApi, who: str) -> No
         schema = thorough if who == _who_matters(operation) else briefly
         faults += _faults(schema[operation.path][operation.method], api, who, answers[operation.label])
     assert not faults, "\n\n".join(faults)
-    for operation in _operations(thorough):
-        _check_reach(operation, who, answers[operation.label])
+    if who == "stranger":
+        _check_that_strangers_stay_out(thorough, answers)
+    _check_reach([one for one in _operations(thorough) if who == _who_matters(one)], answers)
 
 
 def _document(api: DescribedApi, *, thorough: bool) -> schemathesis.BaseSchema:
-    phases = {"coverage": {"enabled": thorough, "unexpected-methods": ["DELETE", "QUERY"]}}
-    generation = {"deterministic": True, "no-shrink": True, "max-examples": 5 if thorough else 2}
+    phases = {"coverage": {"enabled": thorough, "unexpected-methods": ["DELETE"]}}
+    generation = {"deterministic": True, "no-shrink": True, "max-examples": 3 if thorough else 1}
     config = SchemathesisConfig.from_dict({"generation": generation, "phases": phases})
     return schemathesis.openapi.from_dict(closed(api.document), config=config)
 
@@ -102,10 +103,16 @@ def _faults(operation: AnyOperation, api: DescribedApi, who: str, answers: set[i
     return []
 
 
-def _check_reach(operation: AnyOperation, who: str, seen: set[int]) -> None:
-    """The test came as far as it should: whoever may enter succeeded, a stranger nowhere else."""
-    said = f"{operation.label}: {seen}"
-    if who == _who_matters(operation):
-        assert 409 in seen or any(200 <= status < 300 for status in seen), said
-    elif who == "stranger":
-        assert seen <= {401, 405}, said
+def _check_that_strangers_stay_out(document: schemathesis.BaseSchema, answers: Mapping[str, set[int]]) -> None:
+    for operation in _operations(document):
+        if _right(operation) is not None:
+            assert answers[operation.label] <= {401, 405}, operation.label
+
+
+def _check_reach(operations: Sequence[AnyOperation], answers: Mapping[str, set[int]]) -> None:
+    """The test came as far as it should: where it was thorough, calls succeed, or are too late.
+
+    A new call may need to be told what exists and what makes sense: `tests.support.described_api`.
+    """
+    short = [one.label for one in operations if not {200, 201, 202, 204, 409} & answers[one.label]]
+    assert len(short) <= len(operations) // 10, f"These were refused whatever was sent: {', '.join(short)}"

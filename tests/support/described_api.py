@@ -25,7 +25,7 @@ from foundation.clock import system_clock
 from foundation.database import driver
 from incidents import Component, Party, approve, define_components, define_parties, draft_update
 from tests.support import claimants
-from tests.support.incidents import BOSS, WRITER, a_customer, a_draft, declared, say
+from tests.support.incidents import BOSS, COMPOSER, WRITER, a_customer, a_draft, declared, say
 from tests.support.web import inner, parts_for
 
 AnyOperation: TypeAlias = APIOperation[Any, Any, Any, Any]
@@ -121,7 +121,7 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, str]]:
         incident = await declared(tx, now=now, started_at=now - timedelta(minutes=5))
         said = await say(tx, incident, a_draft(next_update_at=now + timedelta(hours=1)), now=now)
         approved = await draft_update(tx, WRITER, incident, a_draft(next_update_at=now + timedelta(hours=2)), now=now)
-        await approve(tx, BOSS, approved.id, now=now)
+        await approve(tx, BOSS, approved.id, COMPOSER.messages, now=now)
     intake = Intake(database)
     async with intake.running():
         receipt = await claimants.send(intake, incident=incident, email="C1@example.com", message="Where is it?")

@@ -16,6 +16,8 @@ from app.auth import create_token
 from app.rights import FOR_SYSTEMS
 from app.settings import read_settings
 from app.wiring import Parts, make_parts
+from foundation.clock import system_clock
+from foundation.database import Database
 from tests.support.described import Described
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -37,6 +39,13 @@ async def staff_token(parts: Parts, name: str = "ops", *, roles: Sequence[str] =
     """A valid API token."""
     async with parts.database.transaction() as tx:
         return await create_token(tx, name, now=parts.clock(), roles=roles)
+
+
+async def approved_by_another(api: httpx2.AsyncClient, database: Database, update: str) -> httpx2.Response:
+    """What `POST updates/{id}/approve` answers to somebody who did not write the update."""
+    async with database.transaction() as tx:
+        token = await create_token(tx, f"approver-{update}", now=system_clock(), roles=["approver"])
+    return await api.post(f"/api/v1/updates/{update}/approve", headers={"Authorization": f"Bearer {token}"})
 
 
 def inner(application: Any) -> Starlette:
@@ -79,3 +88,16 @@ async def client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator
             yield made
     finally:
         await parts.database.close()
+
+
+@asynccontextmanager
+async def open_client(parts: Parts, *, address: str = "203.0.113.9") -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of the application while it takes contacts in, as a started server does."""
+    app = create_app(parts)
+    starlette = inner(app)
+    transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False, client=(address, 5000))
+    async with (
+        starlette.router.lifespan_context(starlette),
+        httpx2.AsyncClient(transport=transport, base_url="https://status.example.com") as made,
+    ):
+        yield made

@@ -7,6 +7,7 @@ from claims.submissions import (
     LONGEST,
     Submission,
     form_faults,
+    form_questions,
     from_form,
     idempotency_key,
     is_form_name,
@@ -76,8 +77,14 @@ def test_a_wish_that_is_not_on_the_list_is_none() -> None:
 
 def test_the_form_says_what_to_mend() -> None:
     said = Submission(email="me at example", phone="call me")
-    assert [fault.field for fault in form_faults(said, ("NL",))] == ["email", "phone"]
-    assert form_faults(Submission(email=" ME@Example.org ", phone="06 12345678"), ("NL",)) == []
+    assert form_faults(said) == []
+    assert [fault.field for fault in form_questions(said, ("NL",))] == ["email", "phone"]
+    assert form_questions(Submission(email=" ME@Example.org ", phone="06 12345678", reference="7QX4ZD"), ("NL",)) == []
+
+
+@pytest.mark.parametrize("typed", ["me@example.org", "7", "I was at the gate and then they said no"])
+def test_a_reference_that_looks_wrong_is_asked_about(typed: str) -> None:
+    assert [fault.field for fault in form_questions(Submission(reference=typed), ("NL",))] == ["reference"]
 
 
 @pytest.mark.parametrize("raw", [b"", b"\0", b"{", b'{"name": 3}', b"\xff" * 10])
