@@ -15,7 +15,7 @@ from claims.identity import Key
 from claims.profiles import Profile, full_name
 
 Outcome = Literal["join", "review", "apart"]
-Level = Literal["same", "near", "like", "part", "crossed", "common", "shared", "other"]
+Level = Literal["same", "near", "like", "part", "crossed", "common", "shared", "household", "family", "other"]
 
 # What it takes before two contacts are one person's: two strangers of a storm rarely have anything in common.
 PRIOR = -7.1
@@ -23,8 +23,17 @@ JOIN = 2.0
 REVIEW = 0.0
 
 WEIGHTS: dict[str, dict[Level, float]] = {
-    # A name that very many in the incident have is `common`.
-    "given": {"same": 2.0, "near": 1.6, "like": 1.5, "part": 1.5, "crossed": 1.9, "common": 1.0, "other": -4.2},
+    # A name that very many in the incident have is `common`; another first name with the same surname is `family`.
+    "given": {
+        "same": 2.0,
+        "near": 1.6,
+        "like": 1.5,
+        "part": 1.5,
+        "crossed": 1.9,
+        "common": 1.0,
+        "family": -4.2,
+        "other": -4.2,
+    },
     "surname": {"same": 3.5, "near": 3.4, "like": 2.5, "part": 3.0, "crossed": 3.1, "common": 2.0, "other": -1.0},
     "birth_date": {"same": 6.0, "near": 4.9, "like": 3.0, "other": -3.0},
     "postcode": {"same": 5.0, "near": 3.5, "other": -1.0},
@@ -38,6 +47,8 @@ WEIGHTS: dict[str, dict[Level, float]] = {
     "reference": {"same": 7.0, "near": 4.0, "like": 0.5, "shared": 0.0, "other": -1.0},
     "customer_number": {"same": 9.5, "near": 5.5, "like": 1.5, "shared": 0.0, "other": -3.2},
 }
+# What the members of a family have in common; of these only the best counts between two of one surname.
+_OF_A_HOUSEHOLD = ("mail", "phone", "reference")
 _BEST_FIRST: tuple[Level, ...] = ("same", "near", "like", "part", "other")
 
 
@@ -69,12 +80,28 @@ def resemblance(one: Profile, other: Profile, shared: AbstractSet[Key] = frozens
     for `claims.grouping` to see. Nothing else does: what people type in a hurry is not enough to go by without a name.
     """
     agreed = [Agreed(field, level, WEIGHTS[field][level]) for field, level in compare(one, other, shared)]
+    if any(each.level == "family" for each in agreed):
+        agreed = _as_a_household(agreed)
     weight = round(PRIOR + sum(each.weight for each in agreed), 2)
     if not (is_named(one) and is_named(other)):
         held = [each for each in agreed if each.field in ("mail", "phone") and each.level == "same"]
         against = sum(each.weight for each in agreed if each.weight < 0)
         return Resemblance("join" if held and against > -2 else "apart", weight, agreed)
     return Resemblance("join" if weight >= JOIN else "review" if weight >= REVIEW else "apart", weight, agreed)
+
+
+def _as_a_household(agreed: Sequence[Agreed]) -> list[Agreed]:
+    best = max((each.weight for each in agreed if each.field in _OF_A_HOUSEHOLD), default=0.0)
+    counted = False
+    found = []
+    for each in agreed:
+        if each.field in _OF_A_HOUSEHOLD and each.weight > 0:
+            if counted or each.weight < best:
+                found.append(Agreed(each.field, "household", 0.0))
+                continue
+            counted = True
+        found.append(each)
+    return found
 
 
 def compare(one: Profile, other: Profile, shared: AbstractSet[Key]) -> Iterator[tuple[str, Level]]:
@@ -114,6 +141,8 @@ def _names(one: Profile, other: Profile, shared: AbstractSet[Key]) -> Iterator[t
             given = surname = "crossed"
     elif given and surname and full_name(one) in shared:
         given = surname = "common"
+    if given == "other" and surname in ("same", "near"):
+        given = "family"
     if given:
         yield "given", given
     if surname:

@@ -205,13 +205,13 @@ async def read_contacts(tx: Tx, said: Mapping[int, Submission], marks: Mapping[i
     for place, kind, customer_id, name, value in await find_customers(tx, asked, limit=MOST_SHARING):
         fits[place].setdefault((kind, value), []).append(Known(customer_id, name))
     return [
-        _read(contact, one, evidence_of(one, fits[contact]), said[contact], marks[contact])
+        read_one(contact, one, evidence_of(one, fits[contact]), said[contact], marks[contact])
         for contact, one in clues.items()
     ]
 
 
-def _read(contact: int, clues: Clues, evidence: Evidence, said: Submission, mark: bytes) -> Read:
-    """Its keys: what the directory cannot place; and meeting points, when it does not know them or they say more."""
+def read_one(contact: int, clues: Clues, evidence: Evidence, said: Submission, mark: bytes) -> Read:
+    """A contact, read. Keys: what the directory cannot place; meeting points where that, or more, is said."""
     decision, profile = decide(evidence), profile_in(said, clues)
     keys = decision.keys
     if is_named(profile) and (decision.customer_id is None or profile.birth_date or profile.postcode):
