@@ -14,6 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import ProgrammingError
 
 from app import commands
+from app.call_import import import_calls_file
 from app.doctor import examine
 from app.exports import export_to_file
 from app.imports import import_components_file, import_customers_file
@@ -160,6 +161,25 @@ def import_customers(
     async def load(settings: Settings, url: str) -> None:
         async with open_parts(settings, url) as parts:
             await import_customers_file(parts.database, file, console)
+
+    _run(load)
+
+
+@import_cli.command("contacts")
+def import_contacts(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, UTF-8.")],
+) -> None:
+    """Take in what a call centre noted, a contact a line. Doing it again adds nothing.
+
+    The first line names the columns: message, and any of name,
+    customer_number, reference, email, phone, asks_for, incident, language,
+    agent, called_at, call_id. Bad lines are listed by number, the rest is
+    taken in.
+    """
+
+    async def load(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts:
+            await import_calls_file(parts.database, file, console)
 
     _run(load)
 
@@ -335,6 +355,19 @@ def bench_intake(contacts: Annotated[int, typer.Option(min=1000)] = 30_000) -> N
     from app.bench import intake  # noqa: PLC0415 (loaded when it runs)
 
     _print_json(intake.bench_intake(contacts))
+
+
+@bench_cli.command("identity")
+def bench_identity(
+    records: Annotated[Path | None, typer.Option(help="A CSV of labelled records, in place of the known data.")] = None,
+    only: Annotated[str, typer.Option(help="Only data sets whose name contains this.")] = "",
+    shuffles: Annotated[int, typer.Option(min=0, help="Other orders that must give the same cases.")] = 20,
+) -> None:
+    """Tell who is whom on labelled records, one contact at a time, beside Splink in one batch."""
+    from app.bench import identity  # noqa: PLC0415 (loaded when it runs)
+
+    found = identity.bench_identity(records, only=only, shuffles=shuffles, tell=lambda line: typer.echo(line, err=True))
+    _print_json(found)
 
 
 @bench_cli.command("page")

@@ -5,7 +5,7 @@ Pure: bytes in, values out. The bytes themselves are stored verbatim by `claims.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -40,21 +40,38 @@ LONGEST = {
     "message": 10_000,
     "incident": 60,
     "language": 35,
+    "birth_date": 40,
+    "street_number": 20,
+    "street": 200,
+    "suburb": 100,
+    "postcode": 20,
+    "region": 60,
 }
+
+
+def _most(field: str) -> msgspec.Meta:
+    # For the API's document only: what is too long is refused in words for whoever typed it (`_too_long`).
+    return msgspec.Meta(extra_json_schema={"maxLength": LONGEST[field]})
 
 
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody said, as they said it. Nothing is required; an absent field is empty."""
 
-    name: str | None = None
-    customer_number: str | None = None
-    reference: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    message: str | None = None
+    name: Annotated[str, _most("name")] | None = None
+    customer_number: Annotated[str, _most("customer_number")] | None = None
+    reference: Annotated[str, _most("reference")] | None = None
+    email: Annotated[str, _most("email")] | None = None
+    phone: Annotated[str, _most("phone")] | None = None
+    message: Annotated[str, _most("message")] | None = None
     asks_for: AsksFor | Literal[""] | None = None
-    incident: str | None = None
-    language: str | None = None
+    incident: Annotated[str, _most("incident")] | None = None
+    language: Annotated[str, _most("language")] | None = None
+    birth_date: Annotated[str, _most("birth_date")] | None = None
+    street_number: Annotated[str, _most("street_number")] | None = None
+    street: Annotated[str, _most("street")] | None = None
+    suburb: Annotated[str, _most("suburb")] | None = None
+    postcode: Annotated[str, _most("postcode")] | None = None
+    region: Annotated[str, _most("region")] | None = None
 
 
 class MailSubmission(Submission, frozen=True, kw_only=True):
@@ -64,7 +81,8 @@ class MailSubmission(Submission, frozen=True, kw_only=True):
 
 
 NOTHING_SAID = Submission()
-FIELDS = Submission.__struct_fields__
+# Those that the form asks for. Birth date and address come over the API, from systems that have them.
+FIELDS = Submission.__struct_fields__[: Submission.__struct_fields__.index("birth_date")]
 _SPOKEN = ("name", "customer_number", "reference", "email", "phone", "message", "asks_for")
 _INCIDENT_ID = re.compile("[a-z0-9]{12}")
 _json = msgspec.json.Decoder(Submission)

@@ -7,7 +7,7 @@ from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
 from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
-from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.directory import Candidate, Clue, ClueKind, customers_named, find_customers
 from notify.exercises import rehearse
 from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
@@ -22,6 +22,7 @@ from notify.mime import text_of as mail_text
 from notify.planning import QuietHours, Reach, enqueue, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
+from notify.reaching import CustomerReach, Seed, StrayReport, reach_of, seeds_now, stray_reports
 from notify.reports import Report, take_reports
 from notify.sms_preview import SmsPreview, Tariff, preview_texts
 from notify.sms_text import write as write_text
@@ -37,6 +38,7 @@ __all__ = [
     "Clue",
     "ClueKind",
     "Colleague",
+    "CustomerReach",
     "FirstNotice",
     "MessageText",
     "Progress",
@@ -44,7 +46,9 @@ __all__ = [
     "Reach",
     "ReplyChannel",
     "Report",
+    "Seed",
     "SmsPreview",
+    "StrayReport",
     "Tariff",
     "Told",
     "addressees_of",
@@ -56,6 +60,7 @@ __all__ = [
     "correspondent",
     "customer_cards",
     "customer_history",
+    "customers_named",
     "delivery_progress",
     "delivery_summary",
     "enqueue",
@@ -82,10 +87,13 @@ __all__ = [
     "prefer",
     "preview",
     "preview_texts",
+    "reach_of",
     "rehearse",
     "release",
     "resume",
+    "seeds_now",
     "set_seeds",
+    "stray_reports",
     "take_reports",
     "told_of",
     "write_text",
