@@ -47,9 +47,9 @@ prose = st.lists(lines, min_size=1, max_size=3).map("\n".join)
 # What a page consists of. Nothing else may come of a text; a script is the one file of ours.
 EXPECTED_TAGS = {
     "html", "head", "meta", "title", "link", "script", "body", "a", "header", "div", "nav", "main", "section", "svg",
-    "circle", "path", "rect", "h1", "h2", "h3", "p", "br", "time", "article", "ol", "ul", "li", "span", "strong", "dl", "dt",
-    "dd", "details", "summary", "footer", "form", "input", "label", "select", "option", "button", "table", "caption",
-    "thead", "tbody", "tr", "th", "td",
+    "circle", "path", "rect", "h1", "h2", "h3", "p", "br", "time", "article", "ol", "ul", "li", "span", "strong", "dl",
+    "dt", "dd", "details", "summary", "footer", "form", "input", "label", "select", "option", "button", "table",
+    "caption", "thead", "tbody", "tr", "th", "td",
 }  # fmt: skip
 ENTRY_TAGS = {"p", "strong", "a", "br", "ul", "li", "span"}
 ADDRESSES = ("https://", "/", "?", "#", "tel:", "mailto:")
