@@ -16,6 +16,7 @@ from metrics.instruments import (
     record_resolved,
     record_send_batch_seconds,
     record_status_page_seconds,
+    set_page_copy_lag,
 )
 
 __all__ = [
@@ -33,4 +34,5 @@ __all__ = [
     "record_resolved",
     "record_send_batch_seconds",
     "record_status_page_seconds",
+    "set_page_copy_lag",
 ]
