@@ -25,7 +25,7 @@ from notify.proof import Told, customer_history, delivery_summary
 from notify.reports import Report, take_reports
 from notify.sms_preview import SmsPreview, Tariff, preview_texts
 from notify.sms_text import write as write_text
-from notify.steering import cancel, pause, prefer, release, resume, set_seeds
+from notify.steering import cancel, pause, prefer, release, resume, seed_list, set_seeds
 from notify.tables import exposures
 
 __all__ = [
@@ -84,6 +84,7 @@ __all__ = [
     "rehearse",
     "release",
     "resume",
+    "seed_list",
     "set_seeds",
     "take_reports",
     "told_of",
