@@ -21,7 +21,7 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, colleague_pages, openapi, operations, proof_pages
+from app import audit_pages, case_pages, colleague_pages, openapi, operations, proof_pages, reply_pages
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
@@ -95,6 +95,8 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *case_pages.routes(desk, claims_writer(parts)),
+        *reply_pages.routes(desk, claims_writer(parts)),
     ]
     routes.append(
         openapi.route(
@@ -253,6 +255,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         clock=parts.clock,
         telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
+        approvals=settings.approvals,
     )
 
 

@@ -143,9 +143,13 @@ class _OnRecord:
         await self._door.write(self._told(), outcome)
 
     def _told(self) -> Deed:
-        """The deed, with what its handler told about it (`request.state.about`): whom it concerned, say."""
-        about = getattr(self._request.state, "about", "")
-        return replace(self._deed, object=f"{self._deed.object}: {about}") if about else self._deed
+        """The deed, with what its handler told about it: whom it concerned (`request.state.about`), and why.
+
+        (`request.state.reason`.)
+        """
+        about, reason = getattr(self._request.state, "about", ""), getattr(self._request.state, "reason", "")
+        deed = replace(self._deed, reason=reason or self._deed.reason)
+        return replace(deed, object=f"{deed.object}: {about}") if about else deed
 
 
 def _outcome(error: Exception) -> str:

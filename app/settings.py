@@ -104,6 +104,7 @@ class Settings:
     mail_listen: tuple[MailBind, ...]
     mail_inboxes: frozenset[str]
     mail_certificate: Path | None
+    approvals: int
     mail_verdicts_by: str
     files_dir: Path
     scan_command: tuple[str, ...]
@@ -155,6 +156,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
         mail_inboxes=reader.get("MAIL_INBOXES", _mail_addresses, ""),
         mail_certificate=reader.get("MAIL_CERTIFICATE", _certificate, None),
+        approvals=reader.get("APPROVALS", _approvals, "1"),
         mail_verdicts_by=reader.get("MAIL_VERDICTS_BY", str.lower, "") or "",
         files_dir=reader.get("FILES_DIR", Path, str(data_dir / "files")),
         scan_command=reader.get("SCAN_COMMAND", _command, "") or (),
@@ -460,6 +462,12 @@ def _domain_limits(text: str) -> dict[str, tuple[float, int]]:
             )
         limits[found[1]] = (float(found[2]), int(found[3]))
     return limits
+
+
+def _approvals(text: str) -> int:
+    if text.strip() not in ("0", "1", "2"):
+        raise ValueError("must be 0, 1 or 2: how many others approve an update before it is published")
+    return int(text)
 
 
 def _positive(text: str) -> int:

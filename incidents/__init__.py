@@ -3,6 +3,7 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
+from incidents.approving import approve
 from incidents.audience import audience_of
 from incidents.chasing import Chaser
 from incidents.component_file import COLUMNS as COMPONENT_COLUMNS
@@ -17,11 +18,12 @@ from incidents.components import (
     load_components,
     register_components,
 )
+from incidents.drafting import draft_update
 from incidents.lifecycle import Declaration, Draft
 from incidents.maintenance import Tell
 from incidents.maintenance_words import MaintenanceWords
 from incidents.messages import Composer
-from incidents.publishing import Telling, approve, declare, dispatch_key, draft_update, publish, tell
+from incidents.publishing import Telling, declare, dispatch_key, publish, tell
 from incidents.records import (
     Incident,
     Update,

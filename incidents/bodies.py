@@ -102,9 +102,27 @@ class UpdateBody(msgspec.Struct, forbid_unknown_fields=True):
 
     def draft(self) -> Draft:
         """What is to be said."""
-        values = msgspec.structs.asdict(self)
+        values = {name: getattr(self, name) for name in UpdateBody.__struct_fields__}
         values["texts"] = msgspec.convert(msgspec.to_builtins(self.texts), dict[str, UpdateText])
         return Draft(**values)
+
+
+class UpdateEdit(UpdateBody, forbid_unknown_fields=True):
+    """`PUT updates/{id}`: the whole text anew. `revision`: the one it is made from; refused when there is a newer."""
+
+    revision: int | None = None
+
+
+class ApproveBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST updates/{id}/approve`. `digest`: of what the approver looked at, from the preview."""
+
+    digest: str | None = None
+
+
+class BypassBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST updates/{id}/bypass`. `reason`: why this cannot wait for somebody else, in 10 to 500 characters."""
+
+    reason: str
 
 
 class PublishBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -51,8 +51,10 @@ SELECT at, actor, event, details FROM (
     SELECT created_at, created_by, 'update_drafted', jsonb_build_object('update', id, 'phase', phase), 2, id
       FROM updates WHERE incident_id = :incident_id
      UNION ALL
-    SELECT approved_at, approved_by, 'update_approved', jsonb_build_object('update', id, 'phase', phase), 3, id
-      FROM updates WHERE incident_id = :incident_id AND approved_at IS NOT NULL
+    SELECT a.approved_at, a.approved_by,
+           CASE WHEN a.bypass_reason IS NULL THEN 'update_approved' ELSE 'approval_bypassed' END,
+           jsonb_strip_nulls(jsonb_build_object('update', u.id, 'phase', u.phase, 'reason', a.bypass_reason)), 3, u.id
+      FROM updates u JOIN update_approvals a ON a.update_id = u.id WHERE u.incident_id = :incident_id
      UNION ALL
     SELECT published_at, published_by, 'update_published',
            jsonb_build_object('update', id, 'number', number, 'phase', phase, 'title', texts -> 'en' ->> 'title',

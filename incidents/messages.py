@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from foundation.languages import NAMES, SPOKEN, in_language
 from incidents import statuspage_v2
-from incidents.records import Incident, Update
+from incidents.records import Update
+from incidents.saying import Saying
 from incidents.snapshot import Snapshot
-from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
+from incidents.wording import Link, SegmentAdvice, UpdateText
 from notify import MessageText, escape_slots, one_line, write_text
 
 Render = Callable[..., str]
@@ -28,13 +30,16 @@ class Composer:
     time_zone: str
     texts: bool = False
 
-    def messages(self, incident: Incident, update: Update, party: str | None) -> Sequence[MessageText]:
-        """The messages of a published update, per language; `party` is the name of whom the cause concerns.
+    def messages(self, saying: Saying) -> Sequence[MessageText]:
+        """The messages of an update that has its number, one per channel and language we speak.
 
-        Texts stand in it exactly as they will be sent, see `notify.write_text`.
+        Where the update is not translated, English stands in, and the mail says so. Texts stand in it exactly as they
+        will be sent, see `notify.write_text`.
         """
-        mails = [self._mail(language, incident, update, party) for language in LANGUAGES]
-        texts = [replace(one, body=escape_slots(write_text(one.body, one.language).text)) for one in self.sms(update)]
+        mails = [self._mail(language, saying) for language in SPOKEN]
+        texts = [
+            replace(one, body=escape_slots(write_text(one.body, one.language).text)) for one in self.sms(saying.update)
+        ]
         return [*mails, *texts]
 
     def sms(self, update: Update) -> Sequence[MessageText]:
@@ -43,10 +48,10 @@ class Composer:
         What happened, what to do, and where to read on: no names, because phones are shared. The advice is left out
         where it would make a third segment.
         """
-        return [self._sms(language, update) for language in LANGUAGES] if self.texts else []
+        return [self._sms(language, update) for language in SPOKEN] if self.texts else []
 
     def _sms(self, language: str, update: Update) -> MessageText:
-        text = update.texts[language]
+        _, text = in_language(update.texts, language)
         title, advice = one_line(text.title), one_line(text.advice)
         body = self._short(language, update, title, advice)
         if write_text(body, language).segments > MOST_SEGMENTS:
@@ -69,19 +74,23 @@ class Composer:
         told = statuspage_v2.webhook(snapshot, incident_id, statuspage_v2.Publisher(self.page_name, self.public_url))
         return MessageText(channel="webhook", language="en", subject="", body=escape_slots(told))
 
-    def _mail(self, language: str, incident: Incident, update: Update, party: str | None) -> MessageText:
-        text = update.texts[language]
+    def _mail(self, language: str, saying: Saying) -> MessageText:
+        update, corrected = saying.update, saying.corrected
+        tag, text = in_language(update.texts, language)
         body = self.render(
             "incidents/message.mail.txt",
             language,
-            incident=incident,
             update=update,
             text=_inert(text),
-            party=None if party is None else escape_slots(party),
+            untranslated=None if tag == language else NAMES[tag],
+            corrected=corrected,
+            corrected_title=escape_slots(in_language(corrected.texts, language)[1].title) if corrected else "",
+            party=None if saying.party is None else escape_slots(saying.party),
+            stated_by=None if saying.stated_by is None else escape_slots(saying.stated_by),
             page_name=escape_slots(self.page_name),
             zone=self.time_zone,
-            status_url=f"{self.public_url}/incidents/{incident.id}?lang={language}",
-            claim_url=f"{self.public_url}/claim?incident={incident.id}&lang={language}",
+            status_url=f"{self.public_url}/incidents/{update.incident_id}?lang={language}",
+            claim_url=f"{self.public_url}/claim?incident={update.incident_id}&lang={language}",
             check_url=f"{self.public_url}/check?lang={language}&code={{check_code}}",
         )
         return MessageText(channel="mail", language=language, subject=f"{self.page_name}: {text.title}", body=body)

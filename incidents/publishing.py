@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import structlog
-from sqlalchemy import ARRAY, Text, bindparam, func, insert, literal, select, update
+from sqlalchemy import ARRAY, ColumnElement, Text, bindparam, func, insert, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 import notify
 from foundation.actors import Actor
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
+from foundation.languages import SPOKEN
+from incidents.approving import USUAL_APPROVALS, check_approved, is_vouched_for
 from incidents.audience import people_to_tell
 from incidents.components import unknown_scope
 from incidents.identifiers import new_id
@@ -24,26 +26,22 @@ from incidents.impact import restate_impact
 from incidents.journal import note
 from incidents.lifecycle import (
     Declaration,
-    Draft,
     Impact,
     check_declaration,
     check_move,
-    check_update,
     promise_faults,
     standing_faults,
-    tidy,
     tidy_title,
     title_faults,
 )
 from incidents.moving import check_declared, move, restate
-from incidents.records import Incident, Update, find_incident, find_update, stored_texts
+from incidents.records import Incident, Update, find_incident, find_update
+from incidents.saying import Compose, digest_of, read_saying
 from incidents.snapshot import Snapshot, read_snapshot
-from incidents.tables import incident_scope, incidents, parties, updates
-from incidents.wording import LANGUAGES
+from incidents.tables import incident_scope, incidents, updates
 
 _log = structlog.get_logger()
 
-Compose = Callable[[Incident, Update, str | None], Sequence[notify.MessageText]]
 ComposeWebhook = Callable[[Snapshot, str], notify.MessageText]
 
 
@@ -169,39 +167,6 @@ def _told(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-async def draft_update(tx: Tx, actor: Actor, incident_id: str, draft: Draft, *, now: datetime) -> Update:
-    """Write an update without publishing it. A draft is never edited: a better one is a new draft."""
-    incident = await find_incident(tx, incident_id)
-    check_declared(incident)
-    draft = tidy(draft)
-    check_update(draft, incident.phase, now, reopening=incident.reopening)
-    if draft.cause_party is not None:
-        await _party_name(tx, draft.cause_party)
-    update_id = new_id()
-    await tx.execute(
-        insert(updates).values(
-            id=update_id,
-            incident_id=incident.id,
-            phase=draft.phase,
-            texts=stored_texts(draft.texts),
-            cause_certainty=draft.cause_certainty,
-            cause_party_key=draft.cause_party,
-            component_status=draft.component_status,
-            impact=draft.impact,
-            next_update_at=draft.next_update_at,
-            corrects_id=None if draft.corrects is None else await _corrected(tx, incident.id, draft.corrects),
-            cause_stated_by_key=draft.cause_stated_by,
-            cause_evidence=draft.cause_evidence,
-            audience=draft.audience,
-            created_by=str(actor),
-            created_at=now,
-            written_by=str(actor),
-            written_at=now,
-        )
-    )
-    return await find_update(tx, update_id)
-
-
 async def preview_update(
     tx: Tx, update_id: str, *, now: datetime, channels: Sequence[notify.Channel] = ("mail", "webhook")
 ) -> Sequence[notify.Reach]:
@@ -211,8 +176,8 @@ async def preview_update(
     """
     found = await find_update(tx, update_id)
     audience = _addressees(found, found.incident_id, now)["audience"]
-    reach = await notify.preview(tx, audience, LANGUAGES, channels, topic=topic_of(found.incident_id))
-    return [one for one in reach if one.channel == "mail" or one.recipients]
+    reach = await notify.preview(tx, audience, SPOKEN, channels, topic=topic_of(found.incident_id))
+    return [one for one in reach if one.recipients or (one.channel == "mail" and one.language in found.texts)]
 
 
 async def preview_sms(
@@ -232,16 +197,6 @@ async def preview_sms(
     return await notify.preview_texts(tx, audience, sms(found), tariff, topic=topic_of(found.incident_id))
 
 
-async def approve(tx: Tx, actor: Actor, update_id: str, *, now: datetime) -> Update:
-    """Vouch for the exact text of a draft. Approving again changes nothing: the first name stays."""
-    await tx.execute(
-        update(updates)
-        .where(updates.c.id == update_id, updates.c.state == "draft")
-        .values(state="approved", approved_by=str(actor), approved_at=now)
-    )
-    return await find_update(tx, update_id)
-
-
 async def publish(
     tx: Tx,
     actor: Actor,
@@ -249,6 +204,7 @@ async def publish(
     compose: Compose,
     *,
     now: datetime,
+    needed: int = USUAL_APPROVALS,
     telling: Telling | None = None,
     compose_webhook: ComposeWebhook | None = None,
 ) -> Published:
@@ -257,16 +213,19 @@ async def publish(
     A correction goes to those who may have got what it corrects, anything else to everyone concerned and whoever
     follows. `compose` writes the messages (`messages.Composer.messages`), `compose_webhook` what goes to machines that
     follow (`Composer.webhook`; without it they are told nothing). Publishing again answers the same and plans nothing.
-    Raises Conflict when the update is not approved, its promise has lapsed, or the incident was resolved meanwhile.
+    `needed`: how many must have approved exactly this. Raises Conflict when they have not, when its promise has lapsed,
+    or the incident was resolved meanwhile.
     """
     # The incident's row is the lock: of two updates published at once the second waits, and gets the higher number.
     incident = await find_incident(tx, (await find_update(tx, update_id)).incident_id, lock=True)
     found = await find_update(tx, update_id)
     if found.state == "published":
         return Published(found, newly=False)
+    digest = digest_of(await read_saying(tx, found.id), compose)
+    check_approved(found, digest, needed)
     _check_publishable(incident, found, now)
     await restate(tx, incident, found, now=now)
-    await _number(tx, actor, found, now)
+    await _number(tx, actor, found, now, is_vouched_for(digest, needed))
     await move(tx, actor, incident, found, now=now)
     said, moved = await find_update(tx, update_id), await find_incident(tx, incident.id)
     await tell(tx, moved, said, compose, now=now, telling=telling, compose_webhook=compose_webhook)
@@ -284,7 +243,6 @@ async def tell(
     compose_webhook: ComposeWebhook | None = None,
 ) -> None:
     """Plan the deliveries of an update that was just published; see `publish`. `moved`: its incident as it is now."""
-    party = await _party_name(tx, said.cause_party) if said.cause_party is not None else None
     assert said.number is not None
     await notify.enqueue(
         tx,
@@ -292,7 +250,7 @@ async def tell(
         topic=topic_of(moved.id),
         number=said.number,
         messages=[
-            *compose(moved, said, party),
+            *compose(await read_saying(tx, said.id)),
             *await _for_machines(tx, said, None if moved.exercise else compose_webhook, now),
         ],
         **_addressees(said, moved.id, now),
@@ -330,8 +288,6 @@ def dispatch_key(update_id: str) -> str:
 
 
 def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:
-    if found.state != "approved":
-        raise Conflict("Approve this update first.", code="not_approved")
     check_declared(incident)
     check_move(incident.phase, found.phase, reopening=incident.reopening)
     if list(promise_faults(found.phase, found.next_update_at, now)):
@@ -341,23 +297,16 @@ def _check_publishable(incident: Incident, found: Update, now: datetime) -> None
         )
 
 
-async def _number(tx: Tx, actor: Actor, found: Update, now: datetime) -> None:
+async def _number(tx: Tx, actor: Actor, found: Update, now: datetime, vouched_for: ColumnElement[bool]) -> None:
     last = select(func.coalesce(func.max(updates.c.number), 0) + 1).where(updates.c.incident_id == found.incident_id)
-    await tx.execute(
+    numbered = await tx.execute(
         update(updates)
-        .where(updates.c.id == found.id)
+        .where(updates.c.id == found.id, updates.c.revision == found.revision, vouched_for)
+        .where(updates.c.state.in_(("draft", "approved")))
         .values(number=last.scalar_subquery(), state="published", published_by=str(actor), published_at=now)
     )
-
-
-async def _corrected(tx: Tx, incident_id: str, update_id: str) -> str:
-    """The id of the update to be corrected, if it can be."""
-    query = select(updates.c.state).where(updates.c.id == update_id, updates.c.incident_id == incident_id)
-    if (await tx.execute(query)).scalar_one_or_none() != "published":
-        raise Invalid(
-            "There is nothing to correct.", [Fault("corrects", "Name a published update of this incident by its id.")]
-        )
-    return update_id
+    if numbered.rowcount != 1:
+        raise Conflict("This update was changed while it was being published. Look at it again.", code="not_approved")
 
 
 async def check_scope(tx: Tx, keys: Sequence[str], groups: Sequence[str]) -> None:
@@ -377,10 +326,3 @@ async def widen(tx: Tx, incident_id: str, keys: Sequence[str], groups: Sequence[
             await tx.execute(
                 upsert(incident_scope).from_select(["incident_id", "kind", "key"], source).on_conflict_do_nothing()
             )
-
-
-async def _party_name(tx: Tx, key: str) -> str:
-    name = (await tx.execute(select(parties.c.name).where(parties.c.key == key))).scalar_one_or_none()
-    if name is None:
-        raise Invalid("The cause names a party we do not know.", [Fault("cause_party", f"We do not know “{key}”.")])
-    return str(name)

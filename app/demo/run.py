@@ -141,9 +141,10 @@ class _Demo:
     async def _story(self, people: list[Passenger]) -> tuple[Teller, Posting]:
         """Four updates, and the storm from the second on, while mail is still going out."""
         async with self._database.transaction() as tx:
-            token = await create_token(tx, "demo", now=datetime.now(UTC))
+            tokens = [await create_token(tx, name, now=datetime.now(UTC)) for name in ("demo", "demo-approver")]
         place = self._place
-        teller = Teller(StaffClient(place.host, place.port, token), place.host, place.port)
+        writer, approver = (StaffClient(place.host, place.port, token) for token in tokens)
+        teller = Teller(writer, approver, place.host, place.port)
         cancelled = [flight.key for flight in flights() if flight.cancelled]
         await teller.declare(cancelled)
         self._screen.say(f"Declared: {len(cancelled):,} flights are cancelled.")

@@ -1,6 +1,6 @@
 """Tells the story through the staff API: declares, writes, approves, publishes, and watches the page and the counts.
 
-It is one member of staff with a token, over HTTP; it reads no table.
+It is two members of staff with a token each, one who writes and one who approves, over HTTP; it reads no table.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ class Teller:
     """Says one thing after another about one incident."""
 
     staff: StaffClient
+    approver: StaffClient
     host: str
     port: int
     incident_id: str = ""
@@ -58,7 +59,7 @@ class Teller:
         """Write an update and have it approved, ready to be said."""
         promise = datetime.now(UTC) + _PROMISE if act.phase != "resolved" else None
         draft = await self.staff.post(f"/api/v1/incidents/{self.incident_id}/updates", act.draft(promise))
-        await self.staff.post(f"/api/v1/updates/{draft['id']}/approve")
+        await self.approver.post(f"/api/v1/updates/{draft['id']}/approve")
         return Prepared(draft["id"], act)
 
     async def publish(self, prepared: Prepared) -> Told:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx2
@@ -9,11 +10,15 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from app import sessions
 from app.asgi import create_app, create_desk_app
 from app.auth import create_token
+from app.cookies import Cookies
 from app.entrance import Undeclared, shut
+from app.forms import form_token
 from app.rights import RIGHTS, ROLES, TABLE, Role
-from app.settings import Bind, read_settings
+from app.settings import Bind, ProviderSettings, read_settings
+from app.staff.accounts import add_user
 from app.wiring import Parts, make_parts
 from foundation.access import entry_of, needs
 from tests.support.web import ANY_METHOD, entrances, inner, parts_for
@@ -71,11 +76,17 @@ def right_of(route: Route) -> str | None:
     return entry.right
 
 
-async def ask(web: httpx2.AsyncClient, entrance: str, **headers: str) -> int:
-    """The status of a request to `entrance`, whatever its ids are."""
+async def ask(web: httpx2.AsyncClient, entrance: str, **headers: str) -> httpx2.Response:
+    """The answer to a request to `entrance`, whatever its ids are."""
     method, path = entrance.split(" ", 1)
-    answer = await web.request(method, re.sub(r"\{[^}]*\}", "x", path), json={}, headers=headers)
-    return answer.status_code
+    return await web.request(method, re.sub(r"\{[^}]*\}", "x", path), json={}, headers=headers)
+
+
+def let_in(entrance: str, answer: httpx2.Response) -> bool:
+    """Whether somebody came past the door. Behind it what they asked for is not there, or not well said."""
+    assert answer.status_code < 500, f"{entrance} breaks: {answer.text}"
+    asked_to_sign_in = answer.headers.get("location", "").startswith("/desk/sign-in") and entrance.startswith("GET ")
+    return answer.status_code not in (401, 403) and not asked_to_sign_in
 
 
 async def test_only_the_public_routes_let_strangers_in(parts: Parts) -> None:
@@ -86,10 +97,12 @@ async def test_only_the_public_routes_let_strangers_in(parts: Parts) -> None:
         for entrance, _ in entrances(application):
             if entrance in PUBLIC:
                 continue
-            status = await ask(stranger, entrance)
             at_desk = {303} if entrance.startswith("GET /desk") else {401}
             expected = {404} if entrance in MACHINES else at_desk
-            assert status in expected | {405}, f"{entrance} answers a stranger with {status}"
+            # Also those who ask for the header only.
+            for tried in {entrance, entrance.replace("GET ", "HEAD ")}:
+                status = (await ask(stranger, tried)).status_code
+                assert status in expected | {405}, f"{tried} answers a stranger with {status}"
 
 
 def test_the_list_of_public_routes_is_true(parts: Parts) -> None:
@@ -119,7 +132,7 @@ async def staff(database_url: str, tmp_path: Path) -> AsyncIterator[tuple[Parts,
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_each_role_enters_what_the_table_gives_it_and_nothing_else(
+async def test_each_roles_token_enters_what_the_table_gives_it_and_nothing_else(
     staff: tuple[Parts, Callable[..., httpx2.AsyncClient]], role: Role
 ) -> None:
     parts, client = staff
@@ -127,12 +140,49 @@ async def test_each_role_enters_what_the_table_gives_it_and_nothing_else(
         token = await create_token(tx, role, roles=[role], now=parts.clock())
     async with client() as web:
         for entrance, route in entrances(inner(create_app(parts))):
-            right = right_of(route)
-            if right is None:
+            answer = await ask(web, entrance, Authorization=f"Bearer {token}")
+            if entrance in MACHINES:
+                assert answer.status_code == 200, entrance
+            elif (right := right_of(route)) is not None:
+                assert let_in(entrance, answer) is (right in TABLE[role]), f"{role}: {answer.status_code} at {entrance}"
+
+
+@pytest.mark.parametrize("role", ROLES)
+async def test_each_role_signed_in_enters_what_the_table_gives_it_and_nothing_else(
+    staff: tuple[Parts, Callable[..., httpx2.AsyncClient]], role: Role
+) -> None:
+    """With the proof that the desk's own page sent it; without, nothing is changed whoever asks."""
+    parts, client = staff
+    async with parts.database.transaction() as tx:
+        user_id = await add_user(tx, role, [role])
+    async with client() as web:
+        for entrance, route in entrances(inner(create_app(parts))):
+            if (right := right_of(route)) is None:
                 continue
-            status = await ask(web, entrance, Authorization=f"Bearer {token}")
-            # Past the door what was asked is not there, or not well said; the door itself answers 401 and 403.
-            assert (status not in (401, 403)) is (right in TABLE[role]), f"{role} gets {status} at {entrance}"
+            signed_in = await session_headers(parts, user_id)  # a new one: some routes end it
+            answer = await ask(web, entrance, **signed_in)
+            assert let_in(entrance, answer) is (right in TABLE[role]), f"{role}: {answer.status_code} at {entrance}"
+            if not entrance.startswith("GET "):
+                signed_in = await session_headers(parts, user_id)
+                unproven = await ask(web, entrance, Cookie=signed_in["Cookie"])
+                assert not let_in(entrance, unproven), f"{entrance} takes what another site's page sends"
+
+
+async def session_headers(parts: Parts, user_id: int) -> dict[str, str]:
+    """What a browser sends along from a page of the desk."""
+    async with parts.database.transaction() as tx:
+        cookie = await sessions.begin(tx, user_id, "password", address="", agent="", now=parts.clock())
+    name = Cookies(parts.settings.desk_url).session_name
+    return {"Cookie": f"{name}={cookie}", "X-CSRF-Token": form_token(parts.tokens, cookie)}
+
+
+def test_the_way_through_a_provider_is_for_anybody_and_all_that_it_adds(parts: Parts) -> None:
+    provider = ProviderSettings("https://id.example.com", "stormdesk", "secret", "groups", {})
+    with_it = replace(parts, settings=replace(parts.settings, provider=provider))
+    found = dict(entrances(inner(create_app(with_it))))
+    added = found.keys() - dict(entrances(inner(create_app(parts)))).keys()
+    assert added == {"GET /desk/sign-in/provider", "GET /desk/sign-in/provider/back"}
+    assert all(right_of(found[entrance]) is None for entrance in added)
 
 
 def test_every_right_is_somebodys_and_every_route_names_one_we_know(parts: Parts) -> None:

@@ -13,7 +13,7 @@ from incidents.publishing import dispatch_key, preview_update
 from notify.following import confirm, stop_following
 from notify.outbox import begin, claim
 from tests.support.followers import a_subscriber
-from tests.support.incidents import NOW, WRITER, a_customer, a_draft, declared, say
+from tests.support.incidents import NOW, WRITER, a_customer, a_draft, declared, say, texts
 
 
 @pytest.fixture
@@ -175,7 +175,8 @@ async def test_a_correction_reaches_the_followers_and_machines_that_were_told_an
     async with database.transaction() as tx:
         await stop_following(tx, "S-HOOK")
         await a_subscriber(tx, "S-LATE", "late@example.org", None)
-        right = await say(tx, this, a_draft(corrects=wrong.update.id), now=NOW + timedelta(minutes=1))
+        correction = a_draft(corrects=wrong.update.id, texts=texts(wrong="It was not the cable."))
+        right = await say(tx, this, correction, now=NOW + timedelta(minutes=1))
     told = await rows(database, _TOLD, dispatch_key(right.update.id))
     assert {one[0] for one in told if one[2] == "planned"} == {"C1", "C2", "S-MAIL"}
     assert {one[0] for one in told if one[2] == "suppressed"} == {"S-HOOK"}, "who said no more gets no more"

@@ -13,8 +13,8 @@ from foundation.clock import system_clock
 from foundation.database import Database
 from incidents import Component, Party, define_components, define_parties
 from tests.support.incidents import a_customer
+from tests.support.web import approved_by_another, parts_for, staff_token
 from tests.support.web import client as client_of
-from tests.support.web import parts_for, staff_token
 
 TEXT = {"title": "Check-in has stopped", "body": "It has.", "advice": "Keep your booking at hand."}
 
@@ -52,12 +52,16 @@ async def _drafted(api: AsyncClient, **changes: Any) -> tuple[str, str]:
     return incident, made.json()["id"]
 
 
-async def test_an_update_goes_from_draft_to_proof_per_person(api: AsyncClient, tmp_path: Path) -> None:
+async def test_an_update_goes_from_draft_to_proof_per_person(
+    api: AsyncClient, database: Database, tmp_path: Path
+) -> None:
     incident, update = await _drafted(api)
     reach = (await api.get(f"/api/v1/updates/{update}/preview")).json()
     assert (reach["recipients"], reach["unreachable"]) == (1, 0)
-    approved = (await api.post(f"/api/v1/updates/{update}/approve")).json()
-    assert (approved["state"], approved["approved_by"]) == ("approved", "token:ops")
+    own = await api.post(f"/api/v1/updates/{update}/approve")
+    assert (own.status_code, own.json()["code"]) == (409, "own_text")
+    approved = (await approved_by_another(api, database, update)).json()
+    assert (approved["state"], approved["approved_by"]) == ("approved", f"token:approver-{update}")
     said = (await api.post(f"/api/v1/updates/{update}/publish")).json()
     assert (said["newly_published"], said["page_is_current"], said["update"]["number"]) == (True, True, 1)
     assert said["deliveries"]["planned"] == 1
@@ -73,10 +77,12 @@ async def test_an_update_goes_from_draft_to_proof_per_person(api: AsyncClient, t
     assert [one["id"] for one in whole["updates"]] == [update]
 
 
-async def test_a_page_that_cannot_be_written_does_not_undo_what_was_published(api: AsyncClient, tmp_path: Path) -> None:
+async def test_a_page_that_cannot_be_written_does_not_undo_what_was_published(
+    api: AsyncClient, database: Database, tmp_path: Path
+) -> None:
     (tmp_path / "status").write_text("a file where the folder should be")
     _, update = await _drafted(api)
-    await api.post(f"/api/v1/updates/{update}/approve")
+    await approved_by_another(api, database, update)
     said = await api.post(f"/api/v1/updates/{update}/publish")
     assert said.status_code == 200
     assert (said.json()["newly_published"], said.json()["page_is_current"]) == (True, False)

@@ -27,6 +27,7 @@ from incidents.publishing import amend, dispatch_key, preview_update
 from incidents.records import find_incident, find_update
 from tests.support.incidents import (
     BOSS,
+    CHIEF,
     COMPOSER,
     NOW,
     WRITER,
@@ -95,7 +96,7 @@ async def test_messages_that_cannot_be_sent_leave_nothing_published(database: Da
 
     async with database.transaction() as tx:
         written = await draft_update(tx, WRITER, check_in, a_draft(), now=NOW)
-        await approve(tx, BOSS, written.id, now=NOW)
+        await approve(tx, BOSS, written.id, nothing, now=NOW)
     with pytest.raises(Invalid):
         async with database.transaction() as tx:
             await publish(tx, BOSS, written.id, nothing, now=NOW)
@@ -115,7 +116,7 @@ async def test_publishing_twice_plans_nothing_more_and_answers_the_same(database
 async def test_one_update_published_by_eight_at_once_is_published_once(database: Database, check_in: str) -> None:
     async with database.transaction() as tx:
         written = await draft_update(tx, WRITER, check_in, a_draft(), now=NOW)
-        await approve(tx, BOSS, written.id, now=NOW)
+        await approve(tx, BOSS, written.id, COMPOSER.messages, now=NOW)
 
     async def one() -> bool:
         async with database.transaction() as tx:
@@ -155,7 +156,7 @@ async def test_a_draft_is_not_published_before_somebody_approved_it(database: Da
 async def test_a_promise_that_lapsed_while_waiting_stops_publication(database: Database, check_in: str) -> None:
     async with database.transaction() as tx:
         written = await draft_update(tx, WRITER, check_in, a_draft(), now=NOW)
-        await approve(tx, BOSS, written.id, now=NOW)
+        await approve(tx, BOSS, written.id, COMPOSER.messages, now=NOW)
     with pytest.raises(Conflict) as refused:
         async with database.transaction() as tx:
             await publish(tx, BOSS, written.id, COMPOSER.messages, now=NOW + timedelta(hours=1))
@@ -165,8 +166,8 @@ async def test_a_promise_that_lapsed_while_waiting_stops_publication(database: D
 async def test_the_first_approval_stays(database: Database, check_in: str) -> None:
     async with database.transaction() as tx:
         written = await draft_update(tx, WRITER, check_in, a_draft(), now=NOW)
-        await approve(tx, BOSS, written.id, now=NOW)
-        again = await approve(tx, WRITER, written.id, now=NOW + timedelta(minutes=1))
+        await approve(tx, BOSS, written.id, COMPOSER.messages, now=NOW)
+        again = await approve(tx, CHIEF, written.id, COMPOSER.messages, now=NOW + timedelta(minutes=1))
     assert (again.approved_by, again.approved_at) == ("staff:boss", NOW)
 
 

@@ -88,7 +88,7 @@ async def mailed(database: Database, database_url: str, tmp_path: Path) -> Async
             incident = await declared(tx, components=["DL1117"], started_at=now, now=now)
             draft = a_draft(texts=TEXTS, next_update_at=now + timedelta(minutes=90))
             written = await draft_update(tx, WRITER, incident, draft, now=now)
-            await approve(tx, BOSS, written.id, now=now)
+            await approve(tx, BOSS, written.id, composer.messages, now=now)
             await publish(tx, BOSS, written.id, composer.messages, now=now)
         yield Mailed(address, await _mails(parts, now))
     await parts.database.close()

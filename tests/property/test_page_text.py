@@ -14,6 +14,7 @@ from incidents.lifecycle import PHASES, check_update, tidy
 from incidents.page_view import lay_out
 from incidents.records import Incident, Update
 from incidents.roll_up import roll_up
+from incidents.saying import Saying
 from incidents.snapshot import Change, ShownComponent, ShownIncident, ShownUpdate, Snapshot
 from incidents.statuspage_v2 import Publisher, documents
 from incidents.wording import UpdateText
@@ -113,9 +114,9 @@ def test_only_our_own_slots_are_filled_in_a_message(title: str, body: str, name:
         "u" * 12, incident.id, 1, "published", "investigating", draft.texts, "suspected", "p", None, None,
         draft.next_update_at, "x", NOW, None, None, "x", NOW, 1, "x", NOW,
     )  # fmt: skip
-    for message in COMPOSER.messages(incident, update, name):
+    for message in COMPOSER.messages(Saying(incident, update, name)):
         assert isinstance(message, MessageText)
         assert "\n" not in message.subject
         ours = ["name", "heading", "heading", "footer", "check_code", "check_code", "leave_url"]
         assert [slot for slot in re.findall(r"\{\{|\}\}|\{([a-z_]+)\}|[{}]", message.body) if slot] == ours
-        assert draft.texts[message.language].body in message.body.replace("{{", "{").replace("}}", "}")
+        assert draft.texts["en"].body in message.body.replace("{{", "{").replace("}}", "}")

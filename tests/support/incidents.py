@@ -27,6 +27,7 @@ from tests.support.directory import Exposure
 NOW = datetime(2026, 2, 8, 14, 10, tzinfo=UTC)
 WRITER = Actor("staff", "writer")
 BOSS = Actor("staff", "boss")
+CHIEF = Actor("staff", "chief")
 COMPOSER = Composer(
     render=render, page_name="Northwind Air", public_url="https://status.example.com", time_zone="America/New_York"
 )
@@ -69,7 +70,7 @@ def a_draft(**changes: Any) -> Draft:
 async def say(tx: Tx, incident_id: str, draft: Draft, *, now: datetime = NOW) -> Published:
     """Draft, approve and publish."""
     written = await draft_update(tx, WRITER, incident_id, draft, now=now)
-    await approve(tx, BOSS, written.id, now=now)
+    await approve(tx, BOSS, written.id, COMPOSER.messages, now=now)
     return await publish(tx, BOSS, written.id, COMPOSER.messages, compose_webhook=COMPOSER.webhook, now=now)
 
 

@@ -16,6 +16,8 @@ from app.auth import create_token
 from app.rights import FOR_SYSTEMS
 from app.settings import read_settings
 from app.wiring import Parts, make_parts
+from foundation.clock import system_clock
+from foundation.database import Database
 from tests.support.described import Described
 
 ANY_METHOD = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -37,6 +39,13 @@ async def staff_token(parts: Parts, name: str = "ops", *, roles: Sequence[str] =
     """A valid API token."""
     async with parts.database.transaction() as tx:
         return await create_token(tx, name, now=parts.clock(), roles=roles)
+
+
+async def approved_by_another(api: httpx2.AsyncClient, database: Database, update: str) -> httpx2.Response:
+    """What `POST updates/{id}/approve` answers to somebody who did not write the update."""
+    async with database.transaction() as tx:
+        token = await create_token(tx, f"approver-{update}", now=system_clock(), roles=["approver"])
+    return await api.post(f"/api/v1/updates/{update}/approve", headers={"Authorization": f"Bearer {token}"})
 
 
 def inner(application: Any) -> Starlette:
