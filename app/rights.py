@@ -44,8 +44,8 @@ TABLE: dict[Role, frozenset[str]] = {
     "analyst": frozenset(_EVERYBODY | {"deliveries.read", "exports.read"}),
     # Looks after people and rights. Sees no customer: whoever gives themselves a role for that is in the audit log.
     "admin": frozenset(_EVERYBODY | {"users.manage", "audit.read"}),
-    # A machine that watches others: it may say that something looks wrong, and sees nothing.
-    "sensor": frozenset({"alerts.send"}),
+    # A machine that watches others: it may read how ours run, say that something looks wrong, and sees nothing else.
+    "sensor": frozenset({"alerts.send", "machines.read"}),
 }
 # Whoever uses one of these looks at people: every look is recorded (`app.entrance`).
 PERSONAL = frozenset({"deliveries.read", "customers.read", "cases.read", "exports.read", "audit.read", "users.manage"})
