@@ -1,7 +1,6 @@
-"""How colleagues are reached when they must act, and the seed list: whom a drill may reach, and no one else."""
+"""How colleagues are reached when they must act: those who lead an incident."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 from starlette.requests import Request
@@ -28,18 +27,6 @@ class ColleagueBody(msgspec.Struct, forbid_unknown_fields=True):
     language: Literal["en", "nl", "de", "fr", "es"] = "en"
 
 
-class SeedsBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Customer numbers; of a colleague it is `staff:` and the name they sign in with."""
-
-    customer_numbers: Annotated[list[str], msgspec.Meta(max_length=1000)]
-
-
-class Seeds(msgspec.Struct, kw_only=True, frozen=True):
-    """Who is on the seed list, by customer number."""
-
-    customer_numbers: Sequence[str]
-
-
 class StaffList:
     """`incidents.leading.Staff`, met by our accounts."""
 
@@ -55,7 +42,7 @@ class StaffList:
 
 
 def routes(parts: Parts) -> list[BaseRoute]:
-    """`/api/v1/colleagues/{name}` and `/api/v1/seeds`."""
+    """`/api/v1/colleagues/{name}`."""
 
     @needs("users.manage")
     @call(gives=notify.Colleague, refuses=_UNKNOWN)
@@ -77,27 +64,9 @@ def routes(parts: Parts) -> list[BaseRoute]:
             )
             return _json(await notify.colleague(tx, user.name))
 
-    @needs("incidents.declare")
-    @call(gives=Seeds)
-    async def seeds(_: Request) -> Response:
-        """Who a drill may reach, and who hears first of an update that is held."""
-        async with parts.database.snapshot() as tx:
-            return _json(Seeds(customer_numbers=await notify.seed_list(tx)))
-
-    @needs("incidents.declare")
-    @call(takes=SeedsBody, gives=Seeds, refuses={NotFound: ("no_such_customer",)})
-    async def set_seeds(request: Request) -> Response:
-        """Say who is on the seed list, instead of who was."""
-        body = read_body(await request.body(), SeedsBody)
-        async with parts.database.transaction() as tx:
-            await notify.set_seeds(tx, body.customer_numbers)
-            return _json(Seeds(customer_numbers=await notify.seed_list(tx)))
-
     return [
         Route("/api/v1/colleagues/{name}", show, methods=["GET"]),
         Route("/api/v1/colleagues/{name}", keep, methods=["PUT"]),
-        Route("/api/v1/seeds", seeds, methods=["GET"]),
-        Route("/api/v1/seeds", set_seeds, methods=["PUT"]),
     ]
 
 

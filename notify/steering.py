@@ -67,12 +67,6 @@ async def set_seeds(tx: Tx, customer_numbers: Sequence[str]) -> None:
         await tx.execute(upsert(seeds).values([{"customer_id": row[1]} for row in found]))
 
 
-async def seed_list(tx: Tx) -> list[str]:
-    """The customer numbers of those who are told first, and alone in a drill."""
-    query = select(customers.c.number).join(seeds, seeds.c.customer_id == customers.c.id)
-    return list((await tx.execute(query.order_by(customers.c.number))).scalars())
-
-
 async def _locked(tx: Tx, key: str) -> tuple[int, str]:
     row = (
         await tx.execute(select(dispatches.c.id, dispatches.c.status).where(dispatches.c.key == key).with_for_update())

@@ -195,7 +195,6 @@ def _sound() -> dict[str, dict[str, Any]]:
             "groups": [],
         },
         "PUT /api/v1/colleagues/{name}": {"mail": "ann@example.com", "phone": None},
-        "PUT /api/v1/seeds": {"customer_numbers": ["C1"]},
         "PUT /api/v1/alert-mappings": {"components": ["check-in"], "groups": []},
         "PUT /api/v1/components": {"components": [{"key": "gates", "name": "Gates"}]},
         "PUT /api/v1/incidents/{id}/roles/{role}": {"holder": "ann"},
