@@ -83,7 +83,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *_incidents_routes(parts),
         *_message_routes(parts),
         *_follow_routes(parts),
-        *metrics.pages.routes(database=parts.database),
+        *metrics.pages.routes(exports=parts.exports),
         *_staff_routes(desk),
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
