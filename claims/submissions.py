@@ -5,11 +5,12 @@ Pure: bytes in, values out. The bytes themselves are stored verbatim by `claims.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from claims.quoting import parted
 from foundation.errors import Fault, Invalid
 from notify import (
     BadAddress,
@@ -42,18 +43,29 @@ LONGEST = {
 }
 
 
+def _most(field: str) -> msgspec.Meta:
+    # For the API's document only: what is too long is refused in words for whoever typed it (`_too_long`).
+    return msgspec.Meta(extra_json_schema={"maxLength": LONGEST[field]})
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody said, as they said it. Nothing is required; an absent field is empty."""
 
-    name: str | None = None
-    customer_number: str | None = None
-    reference: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    message: str | None = None
+    name: Annotated[str, _most("name")] | None = None
+    customer_number: Annotated[str, _most("customer_number")] | None = None
+    reference: Annotated[str, _most("reference")] | None = None
+    email: Annotated[str, _most("email")] | None = None
+    phone: Annotated[str, _most("phone")] | None = None
+    message: Annotated[str, _most("message")] | None = None
     asks_for: AsksFor | Literal[""] | None = None
-    incident: str | None = None
-    language: str | None = None
+    incident: Annotated[str, _most("incident")] | None = None
+    language: Annotated[str, _most("language")] | None = None
+
+
+class MailSubmission(Submission, frozen=True, kw_only=True):
+    """What a mail says; `message` are its writer's own words, `quoted` what they answer."""
+
+    quoted: str = ""
 
 
 NOTHING_SAID = Submission()
@@ -93,20 +105,21 @@ def read_form(raw: bytes) -> dict[str, str]:
     return fields
 
 
-def read_mail(raw: bytes) -> Submission:
-    """What a mail says: who wrote it, by its From header, and the words, with all that they quote.
+def read_mail(raw: bytes) -> MailSubmission:
+    """What a mail says: who wrote it, by its From header, and the words, apart from what they quote.
 
     The header is a clue, as what somebody types into a form is. Reading is bounded and never fails (`notify.mime`);
     words beyond the longest a contact may have stay in the bytes.
     """
     mail = parse_mail(raw)
     name, address = mail_mailbox(mail, "From")
-    subject, words = mail_header(mail, "Subject"), mail_text(mail)
-    return Submission(
+    subject, (words, quoted) = mail_header(mail, "Subject"), parted(mail_text(mail))
+    return MailSubmission(
         name=name[: LONGEST["name"]],
         email=address[: LONGEST["email"]],
         message="\n\n".join(part for part in (subject, words) if part)[: LONGEST["message"]],
         language=mail_header(mail, "Content-Language")[: LONGEST["language"]],
+        quoted=quoted[: LONGEST["message"]],
     )
 
 
