@@ -15,6 +15,7 @@ from rich.console import Console
 from sqlalchemy.exc import ProgrammingError
 
 from app import commands
+from app.call_import import import_calls_file
 from app.doctor import examine
 from app.exports import export_to_file
 from app.imports import import_components_file, import_customers_file
@@ -162,6 +163,25 @@ def import_customers(
     async def load(settings: Settings, url: str) -> None:
         async with open_parts(settings, url) as parts:
             await import_customers_file(parts.database, file, console)
+
+    _run(load)
+
+
+@import_cli.command("contacts")
+def import_contacts(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, UTF-8.")],
+) -> None:
+    """Take in what a call centre noted, a contact a line. Doing it again adds nothing.
+
+    The first line names the columns: message, and any of name,
+    customer_number, reference, email, phone, asks_for, incident, language,
+    agent, called_at, call_id. Bad lines are listed by number, the rest is
+    taken in.
+    """
+
+    async def load(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts:
+            await import_calls_file(parts.database, file, console)
 
     _run(load)
 
