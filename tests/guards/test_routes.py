@@ -46,6 +46,7 @@ PUBLIC = {
     "GET /check",
     "POST /api/v1/contacts",
     "POST /api/v1/alerts/signed/{source}",
+    "POST /api/v1/posts",
     "GET /api/v1/contacts/{receipt}",
     "GET /api/v1/openapi.json",
     "GET /desk/sign-in",
