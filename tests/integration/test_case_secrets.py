@@ -1,5 +1,6 @@
 """No case is reached by guessing, counting, somebody else's words or an old link; and nobody is told what was wrong."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -174,5 +175,7 @@ async def test_a_mailed_link_shows_the_customers_own_case_but_not_words_in_anoth
 async def test_forms_of_one_case_can_be_sent_so_often_and_no_more(desk: Office) -> None:
     link = await desk.tell(message="Help", customer_number="N-0001")
     async with client(desk.parts, address="198.51.100.9") as web:
-        statuses = [(await web.post(f"{link}/add", data={"message": ""})).status_code for _ in range(31)]
-    assert statuses == [422] * 30 + [429]
+        answers = await asyncio.gather(*(web.post(f"{link}/add", data={"message": ""}) for _ in range(45)))
+    statuses = [answer.status_code for answer in answers]
+    assert set(statuses) == {422, 429}
+    assert statuses.count(422) <= 35  # thirty a minute, and a slow machine may see two of them begin
