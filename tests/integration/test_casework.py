@@ -73,8 +73,8 @@ async def test_a_rejection_that_says_too_little_is_refused_here_and_in_the_datab
     [claim] = await desk.rows("SELECT id FROM claims")
     words, steps = ("", ["appeal"]) if lacking == "text" else ("Because", [])
     insert = (
-        "INSERT INTO decisions (claim_id, outcome, reason, words, next_steps, decided_by)"
-        " VALUES ($1, 'rejected', 'no_proof', $2, $3::text[], 'staff:x')"
+        "INSERT INTO decisions (claim_id, outcome, reason, words, next_steps, decided_by, case_id)"
+        " VALUES ($1, 'rejected', 'no_proof', $2, $3::text[], 'staff:x', 1)"
     )
     with pytest.raises(asyncpg.CheckViolationError):
         await desk.rows(insert, claim["id"], words, steps)
