@@ -21,7 +21,7 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, case_pages, openapi, operations, proof_pages, reply_pages
+from app import audit_pages, case_pages, openapi, operations, proof_pages, reply_pages, review_pages
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
@@ -89,6 +89,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
     ]
     routes.append(
