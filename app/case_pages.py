@@ -195,7 +195,6 @@ class _CasePages:
             case,
             deed.typed.get("text", ""),
             agent=shown_name(deed.request),
-            now=deed.now,
             contact_ids=_numbers(every(deed.body, "contacts")),
             subject=deed.typed.get("subject", ""),
         )
@@ -211,9 +210,7 @@ class _CasePages:
         who = actor(deed.request)
         case = await hold(deed.tx, deed.number, version=deed.version)
         decided = await decide(deed.tx, who, case, kind, ruling, now=deed.now)
-        await answering.tell_decision(
-            deed.tx, who, self._writer, case, decided, agent=shown_name(deed.request), now=deed.now
-        )
+        await answering.tell_decision(deed.tx, who, self._writer, case, decided, agent=shown_name(deed.request))
         return ""
 
     async def _assign(self, deed: _Deed) -> str:

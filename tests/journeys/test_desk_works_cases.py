@@ -122,7 +122,7 @@ async def test_a_wrong_join_is_taken_apart_and_both_see_only_their_own(parts: Pa
             await desk.wait_for_url("**did=reply*")
             await phone.goto(son)
             assert await phone.get_by_text("your flight is paid back").is_visible()
-            assert await phone.get_by_role("heading", name="Your case C-100001").is_visible()
+            assert await phone.get_by_role("heading", name="Your case C-100001", exact=True).is_visible()
             await desk.locator(".told-contact", has_text="Kim junior").get_by_label("somebody else's").check()
             await desk.keyboard.press("s")
             await desk.locator("#split-why").fill("Father and son share a mail address")
@@ -136,7 +136,7 @@ async def test_a_wrong_join_is_taken_apart_and_both_see_only_their_own(parts: Pa
                 await phone.goto(link)
                 assert await phone.get_by_text(own).first.is_visible()
                 assert await phone.get_by_text(others).count() == 0
-            assert await phone.get_by_role("heading", name="Your case C-100002").is_visible()
+            assert await phone.get_by_role("heading", name="Your case C-100002", exact=True).is_visible()
             # The son was not answered after all.
             assert await phone.get_by_text("A person answers you by").is_visible()
             await desk.get_by_placeholder("Why").fill("One person after all")
