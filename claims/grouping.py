@@ -6,7 +6,7 @@ then what contacts have in common, the strongest first. Nothing joins what someb
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 from claims.collapse import Person
 
@@ -27,10 +27,13 @@ class Link(NamedTuple):
     weight: float
 
 
+Kind: TypeAlias = Literal["merged", "split", "different"]
+
+
 class Judged(NamedTuple):
     """What a person decided, with whom each side names."""
 
-    kind: Literal["merged", "split", "different"]
+    kind: Kind
     one: Sequence[Person]
     other: Sequence[Person]
 

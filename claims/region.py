@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from claims.collapse import Person
-from claims.grouping import Item, Judged, Link, a_contact, a_customer
+from claims.grouping import Item, Judged, Kind, Link, a_contact, a_customer
 from claims.linking import Read
 from claims.profiles import Profile
 from claims.resemblance import is_named
@@ -148,11 +148,11 @@ async def _decisions(
 ) -> tuple[set[int], set[int]]:
     """The decisions about these; (contacts, customers) they lead to."""
     rows = await connection.fetch(_DECISIONS, incident_id, list(contacts), list(customers))
-    sides: dict[int, tuple[str, tuple[list[Person], list[Person]]]] = {}
+    sides: dict[int, tuple[Kind, tuple[list[Person], list[Person]]]] = {}
     for decision, kind, side, contact, customer in rows:
         _, both = sides.setdefault(decision, (kind, ([], [])))
         both[side - 1].append(a_contact(contact) if contact is not None else a_customer(customer))
-    fresh = {decision: Judged(kind, *both) for decision, (kind, both) in sides.items()}  # type: ignore[arg-type]
+    fresh = {decision: Judged(kind, *both) for decision, (kind, both) in sides.items()}
     region.decisions.update(fresh)
     who = [one for judged in fresh.values() for side in (judged.one, judged.other) for one in side]
     if not who:

@@ -8,17 +8,15 @@ take `tx` and never commit.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
 from claims import casebook
 from claims.casebook import Entry, write_journal
 from claims.cases import Held, hold, plain
+from claims.grouping import Kind
 from claims.joining import Moved, regroup
 from foundation.actors import Actor
 from foundation.database import Driver, Tx, driver
 from foundation.errors import Conflict, Fault, Invalid, NotFound
-
-Kind = Literal["merged", "split", "different"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,13 +73,11 @@ def datasets() -> dict[str, Callable[[], list[Record]]]:
     """Name → what loads it, in the order in which they are measured."""
     found: dict[str, Callable[[], list[Record]]] = {}
     for number in (1, 2):
-        found[f"febrl{number}"] = lambda number=number: _febrl(number, with_id=False)  # type: ignore[misc]
-        found[f"febrl{number}-with-id"] = lambda number=number: _febrl(number, with_id=True)  # type: ignore[misc]
+        found[f"febrl{number}"] = partial(_febrl, number, with_id=False)
+        found[f"febrl{number}-with-id"] = partial(_febrl, number, with_id=True)
     for domain, row in _DUPEHELL:
         for difficulty in _DIFFICULTIES:
-            found[f"dupehell-{domain}-{row}-{difficulty}"] = (
-                lambda domain=domain, row=row, difficulty=difficulty: _dupehell(domain, row, difficulty)  # type: ignore[misc]
-            )
+            found[f"dupehell-{domain}-{row}-{difficulty}"] = partial(_dupehell, domain, row, difficulty)
     return found
 
 

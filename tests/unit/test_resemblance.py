@@ -1,5 +1,6 @@
 """What two contacts have in common, and what that is worth, a sentence each."""
 
+import msgspec
 import pytest
 
 from claims.evidence import clues_in, profile_in
@@ -10,7 +11,7 @@ from claims.submissions import Submission
 
 
 def says(**said: str) -> Profile:
-    submission = Submission(**said)  # type: ignore[arg-type]
+    submission = msgspec.convert(said, Submission)
     return profile_in(submission, clues_in(submission))
 
 
