@@ -44,6 +44,7 @@ TABS = (
     Tab("/desk/cases", "Cases", "cases.read"),
     Tab("/desk/replies", "Replies", "cases.work"),
     Tab("/desk/customers", "Customers", "customers.read"),
+    Tab("/desk/sending", "Sending", "deliveries.read"),
     Tab("/desk/users", "People", "users.manage"),
     Tab("/desk/audit", "Who did what", "audit.read"),
     Tab("/desk/account", "Your account", "account.own"),
