@@ -21,7 +21,18 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, case_pages, openapi, operations, proof_pages, reaching_api, reaching_pages, reply_pages
+from app import (
+    audit_pages,
+    call_pages,
+    case_pages,
+    openapi,
+    operations,
+    post_pages,
+    proof_pages,
+    reaching_api,
+    reaching_pages,
+    reply_pages,
+)
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
@@ -71,8 +82,15 @@ def create_app(parts: Parts) -> PublicPage:
 
 def create_desk_app(parts: Parts) -> ASGIApp:
     """What staff alone use, for an address of its own (STORMDESK_DESK_BIND)."""
-    routes = [route for route in every_route(parts, Intake(parts.database)) if is_for_staff(route)]
-    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes)))
+    intake = Intake(parts.database)  # for calls that agents note
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with intake.running():
+            yield
+
+    routes = [route for route in every_route(parts, intake) if is_for_staff(route)]
+    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
 
 
 def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
@@ -83,7 +101,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *_incidents_routes(parts),
         *_message_routes(parts),
         *_follow_routes(parts),
-        *metrics.pages.routes(database=parts.database),
+        *metrics.pages.routes(exports=parts.exports),
         *_staff_routes(desk),
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
@@ -92,6 +110,8 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
         *reply_pages.routes(desk, claims_writer(parts)),
+        *call_pages.routes(desk, intake),
+        *post_pages.routes(desk, intake),
     ]
     routes.append(
         openapi.route(

@@ -24,7 +24,8 @@ RIGHTS = {
     "seeds.manage": "choose the colleagues who are told first",
     "cases.read": "read cases and what people wrote",
     "cases.work": "decide, reply, join and split cases",
-    "exports.read": "export what happened, people included",
+    "exports.read": "export what happened, people under pseudonyms",
+    "exports.personal": "export people by their numbers",
     "machines.read": "read how the processes run",
     "users.manage": "add people, give them roles, end their sessions",
     "audit.read": "read who did what",
@@ -38,7 +39,9 @@ TABLE: dict[Role, frozenset[str]] = {
     "approver": frozenset(_EVERYBODY | {"updates.approve", "deliveries.read"}),
     # Runs the incident: writes or approves, in an emergency without a second person, and may look at a single customer.
     "commander": frozenset(
-        _OPERATOR | {"updates.approve", "updates.bypass", "customers.read", "customers.change", "cases.read"}
+        _OPERATOR
+        | {"updates.approve", "updates.bypass", "customers.read", "customers.change", "cases.read"}
+        | {"exports.read", "exports.personal"}
     ),
     "agent": frozenset(_EVERYBODY | {"customers.read", "customers.change", "cases.read", "cases.work"}),
     "analyst": frozenset(_EVERYBODY | {"deliveries.read", "exports.read"}),
@@ -46,7 +49,17 @@ TABLE: dict[Role, frozenset[str]] = {
     "admin": frozenset(_EVERYBODY | {"users.manage", "audit.read"}),
 }
 # Whoever uses one of these looks at people: every look is recorded (`app.entrance`).
-PERSONAL = frozenset({"deliveries.read", "customers.read", "cases.read", "exports.read", "audit.read", "users.manage"})
+PERSONAL = frozenset(
+    {
+        "deliveries.read",
+        "customers.read",
+        "cases.read",
+        "exports.read",
+        "exports.personal",
+        "audit.read",
+        "users.manage",
+    }
+)
 # What a token is for when nobody says: everything but managing people.
 FOR_SYSTEMS: tuple[Role, ...] = tuple(role for role in ROLES if role != "admin")
 
