@@ -6,7 +6,7 @@ A right is `things.verb`. A person or token may have several roles and may do wh
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-Role = Literal["operator", "approver", "commander", "agent", "analyst", "admin"]
+Role = Literal["operator", "approver", "commander", "agent", "analyst", "admin", "sensor"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 # What each right lets its holder do, for people who hand out roles.
@@ -14,6 +14,8 @@ RIGHTS = {
     "account.own": "see and change one's own account",
     "incidents.read": "read incidents, updates and their reach",
     "incidents.declare": "declare an incident and change what is known of it",
+    "components.manage": "say what customers depend on, who is responsible, and what alerts mean",
+    "alerts.send": "report that something looks wrong",
     "updates.write": "draft an update",
     "updates.approve": "approve an update",
     "updates.bypass": "do without an approval in an emergency, with a reason",
@@ -32,7 +34,9 @@ RIGHTS = {
 }
 
 _EVERYBODY = {"account.own", "incidents.read", "machines.read"}
-_OPERATOR = _EVERYBODY | {"incidents.declare", "updates.write", "updates.publish", "deliveries.read", "seeds.manage"}
+_OPERATOR = _EVERYBODY | {
+    *("incidents.declare", "components.manage", "updates.write", "updates.publish", "deliveries.read", "seeds.manage")
+}
 TABLE: dict[Role, frozenset[str]] = {
     # Declares, writes and publishes; nothing goes out that nobody else may approve.
     "operator": frozenset(_OPERATOR),
@@ -47,6 +51,8 @@ TABLE: dict[Role, frozenset[str]] = {
     "analyst": frozenset(_EVERYBODY | {"deliveries.read", "exports.read"}),
     # Looks after people and rights. Sees no customer: whoever gives themselves a role for that is in the audit log.
     "admin": frozenset(_EVERYBODY | {"users.manage", "audit.read"}),
+    # A machine that watches others: it may read how ours run, say that something looks wrong, and sees nothing else.
+    "sensor": frozenset({"alerts.send", "machines.read"}),
 }
 # Whoever uses one of these looks at people: every look is recorded (`app.entrance`).
 PERSONAL = frozenset(
