@@ -19,10 +19,11 @@ from foundation.database import Database, DatabaseAway
 from foundation.errors import Conflict, NotFound
 from incidents.answers import PublishedUpdate, UpdatePreview, UpdateProgress
 from incidents.approving import approve, bypass_approval
+from incidents.audience import dispatch_key
 from incidents.bodies import ApproveBody, BypassBody, PublishBody, UpdateBody, UpdateEdit
 from incidents.drafting import discard_update, draft_update, edit_update, take_back
 from incidents.page_files import PageNotWritten
-from incidents.publishing import ComposeWebhook, Telling, dispatch_key, preview_sms, preview_update, publish
+from incidents.publishing import ComposeWebhook, Telling, preview_sms, preview_update, publish
 from incidents.records import Update, find_update
 from incidents.saying import Compose
 from incidents.status_page import StatusPage

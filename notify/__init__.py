@@ -19,14 +19,14 @@ from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
 from notify.mime import text_of as mail_text
-from notify.planning import QuietHours, Reach, enqueue, preview, told_of
+from notify.planning import QuietHours, Reach, enqueue, notified_of, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
 from notify.reports import Report, take_reports
 from notify.sms_preview import SmsPreview, Tariff, preview_texts
 from notify.sms_text import write as write_text
 from notify.steering import cancel, pause, prefer, release, resume, set_seeds
-from notify.tables import exposures
+from notify.tables import customers, exposures
 
 __all__ = [
     "Addressee",
@@ -55,6 +55,7 @@ __all__ = [
     "correspondent",
     "customer_cards",
     "customer_history",
+    "customers",
     "delivery_progress",
     "delivery_summary",
     "enqueue",
@@ -73,6 +74,7 @@ __all__ = [
     "normalise_mail",
     "normalise_phone",
     "note_colleague",
+    "notified_of",
     "one_line",
     "only",
     "parse_mail",
