@@ -118,7 +118,8 @@ _RULES = {
         | la\ causa\ (?:es|fue|era|está) | por\ (?:un|una|el|la)\ (?:\w+\ )?(?:fallo|avería|error|apagón
         |tormenta|nevada|
           incendio|corte|rotura|ataque|ciberataque|huelga|problema|sobrecarga|temporal|incidencia)  )\b""",
-        r"""\b(?: quizás? | tal\ vez | probable\w* | posible\w* | puede\ (?:ser|deberse|que) | podrían? | parece\w* | sospech\w*
+        r"""\b(?: quizás? | tal\ vez | probable\w* | posible\w* | puede\ (?:ser|deberse|que) | podrían?
+        | parece\w* | sospech\w*
         | supone\w*
         | presunt\w* | creemos | aún\ no | todavía\ no | no\ (?:está\ )?(?:confirmad[oa]|clar[oa]|segur[oa])
         | se\ desconoce

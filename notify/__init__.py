@@ -12,6 +12,7 @@ from notify.exercises import rehearse
 from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
+from notify.mail_preview import MailPreview, preview_mail
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots, one_line
 from notify.mime import files_of as mail_files
@@ -38,6 +39,7 @@ __all__ = [
     "ClueKind",
     "Colleague",
     "FirstNotice",
+    "MailPreview",
     "MessageText",
     "Progress",
     "QuietHours",
@@ -82,6 +84,7 @@ __all__ = [
     "phone_readings",
     "prefer",
     "preview",
+    "preview_mail",
     "preview_texts",
     "rehearse",
     "release",
