@@ -6,6 +6,7 @@ It knows the two packages it files into, and neither SMTP nor sockets.
 import asyncio
 import hashlib
 import re
+from dataclasses import replace
 
 from claims import Arrival, Intake, KeyReused
 from foundation.clock import Clock
@@ -20,6 +21,8 @@ from notify.reports import Report, take_reports
 _READ_AT_ONCE = 32 * 1024
 # Commits of reports under way at once; the rest wait for their turn, not for a connection.
 _COMMITS = 4
+# What a mail is that no report on a delivery is.
+_SPOKEN = ("reply", "auto_reply", "unreadable")
 _BODY = re.compile(rb"\r?\n\r?\n")
 
 
@@ -51,16 +54,27 @@ class MailFiling:
         else:
             reading = await asyncio.to_thread(read_mail, raw, sender=sender, recipient=recipient)
         delivery = delivery_of(self._tokens, reading)
-        if reading.kind == "reply":
+        ours = self._is_our_own(raw)
+        if reading.kind == "reply" and not ours:
             await self._contact(raw, delivery)
+        elif recipient.lower() in self._inboxes and reading.kind in _SPOKEN and delivery is None:
+            # A program wrote it, or sent it on, where people write: it is kept where people look, and never answered.
+            await self._contact(raw, None, by_a_machine=True)
+        elif reading.kind == "reply":  # our own mail come back: a loop ends here
+            await self._report(raw, recipient, delivery, replace(reading, kind="unreadable"))
         else:
             await self._report(raw, recipient, delivery, reading)
 
-    async def _contact(self, raw: bytes, delivery: int | None) -> None:
+    def _is_our_own(self, raw: bytes) -> bool:
+        """Whether we sent this mail ourselves, as its Message-ID proves."""
+        return read_reference(self._tokens, header(parse(raw), "Message-ID")) is not None
+
+    async def _contact(self, raw: bytes, delivery: int | None, *, by_a_machine: bool = False) -> None:
         language = header(parse(raw), "Content-Language").lower()[:2]
         known = language if language.isascii() and language.isalpha() and len(language) == 2 else "en"
         try:
-            await self._intake.accept(Arrival("mail", known, raw, key=_contact_key(raw), delivery_id=delivery))
+            arrival = Arrival("mail", known, raw, key=_contact_key(raw), delivery_id=delivery)
+            await self._intake.accept(replace(arrival, answer_within=None) if by_a_machine else arrival)
         except KeyReused:
             # The same mail by another way: only what servers wrote above it differs.
             return

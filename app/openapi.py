@@ -5,6 +5,7 @@ the types there, the words from docstrings. Nothing is written down twice, so no
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -21,7 +22,8 @@ from app.rights import RIGHTS, ROLES, TABLE
 from app.schemas import Schemas
 from foundation.access import entry_of, for_anybody
 from foundation.calls import Call, call, call_of, given_type
-from foundation.errors import Invalid, Refusal
+from foundation.errors import Invalid, NotFound, Refusal
+from incidents.statuspage_shape import DOCUMENTS
 
 PATH = "/api/v1/openapi.json"
 PROBLEM = "application/problem+json"
@@ -70,19 +72,29 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call: a method at a path, the right it needs (None: open to anybody), what it says of itself."""
+    """One call: a method at a path, the right it needs (None: open to anybody), what it says of itself.
+
+    `is_file`: it is part of the status page, which is served without a route and without limits.
+    """
 
     method: str
     path: str
     right: str | None
     said: Call
     words: str
+    is_file: bool = False
 
     @property
     def id(self) -> str:
         """A name for it in generated clients, which stays as long as method and path do."""
-        parts = self.path.removeprefix("/api/v1/").removesuffix(".json").replace("{", "").replace("}", "")
-        return f"{self.method}_{parts.replace('/', '_')}"
+        version, _, rest = self.path.removeprefix("/api/").partition("/")
+        parts = re.sub("[{}]", "", rest.removesuffix(".json")).replace("-", "_").replace("/", "_")
+        return f"{self.method}_{parts}" if version == "v1" else f"{self.method}_{version}_{parts}"
+
+    @property
+    def tag(self) -> str:
+        """What it is about; the files of the status page are one thing."""
+        return "statuspage" if self.is_file else self.path.split("/")[3].removesuffix(".json")
 
     @property
     def parts_of_path(self) -> list[str]:
@@ -111,7 +123,7 @@ def route(routes: Sequence[BaseRoute], at: Places) -> Route:
 
 def describe(routes: Sequence[BaseRoute], at: Places) -> Json:
     """The document, as JSON would hold it. Raises `Undescribed`."""
-    operations = list(operations_of(routes))
+    operations = [*operations_of(routes), *_files()]
     schemas = Schemas()
     schemas.add_answer(Problem)
     for one in operations:
@@ -161,6 +173,12 @@ def operations_of(routes: Sequence[BaseRoute]) -> Iterator[Operation]:
             yield Operation(method.lower(), one.path, entry.right, said, words)
 
 
+def _files() -> Iterator[Operation]:
+    """The calls that are files of the status page: no route answers them, and they stand when nothing else does."""
+    for path, kind in DOCUMENTS.items():
+        yield Operation("get", path, None, Call(kind, cached=True), kind.__doc__, is_file=True)
+
+
 def _add_types(schemas: Schemas, one: Operation) -> None:
     schemas.add_answer(one.said.gives)
     if one.said.takes is not None:
@@ -180,7 +198,7 @@ def _operation(one: Operation, schemas: Schemas) -> Json:
     summary, _, more = words.partition(". ")
     made: Json = {
         "operationId": one.id,
-        "tags": [one.path.split("/")[3].removesuffix(".json")],
+        "tags": [one.tag],
         "summary": summary.rstrip("."),
         "description": _described(one, more),
         "parameters": list(_given(one, schemas)),
@@ -241,6 +259,9 @@ def _responses(one: Operation, schemas: Schemas) -> Json:
     made = {str(said.status): given}
     if said.cached:
         made["304"] = {"description": "What you hold is current."}
+    if one.is_file:
+        missing = _refused(schemas, REFUSED[NotFound], ("not_found",), "There is no page yet.")
+        return {**made, str(REFUSED[NotFound]): missing}
     shared = [*_ANY_CALL, *(_STAFF_CALL if one.right is not None else ()), *(_WITH_BODY if said.takes else ())]
     made |= {str(status): {"$ref": f"#/components/responses/{name}"} for status, name, _, _ in shared}
     for status, codes in sorted(_own_refusals(said, one).items()):

@@ -220,7 +220,8 @@ def _notice(template: str, language: str, status: int, https: bool) -> Document:
 @lru_cache
 def _nothing_as_data(https: bool) -> Document:
     content = problem(404, "not_found", "There is no such document.").body
-    return document("missing.json", bytes(content), "missing", status=404, more=_more(https))
+    more = {**_more(https), "content-type": "application/problem+json"}
+    return document("missing.json", bytes(content), "missing", status=404, more=more)
 
 
 def _more(https: bool) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from app.asgi import create_operations_app, status_page, tell_by_itself
+from app.asgi import claims_writer, create_operations_app, status_page, tell_by_itself
 from app.file_keeping import FileKeeping
 from app.listener import listen
 from app.loops import Loop, keep, run, settle_memory, stop_on_signals, wait
@@ -17,6 +17,7 @@ from app.texts import Texts
 from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
+from claims.acknowledging import Acknowledging
 from foundation.database import Database, DatabaseAway, driver
 from incidents import Chaser, MaintenanceWords, PlannedWork, StatusPage
 from incidents.page_files import PageNotWritten
@@ -52,6 +53,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "upkeep": partial(keep, partial(upkeep_step, parts.database, lease=LEASE), idle_seconds=1.0),
             "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
+            "acknowledgements": partial(keep, acknowledging(parts).step, idle_seconds=1.0),
             "promises": partial(keep, chaser(parts).step, idle_seconds=1.0),
             "planned work": partial(keep, planned_work(parts).step, idle_seconds=1.0),
             "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
@@ -94,6 +96,11 @@ async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *
             return False
 
     await keep(step, stop, idle_seconds=1.0)
+
+
+def acknowledging(parts: Parts) -> Acknowledging:
+    """What tells people that we have their message."""
+    return Acknowledging(parts.database, claims_writer(parts), parts.clock, parts.settings.mail_verdicts_by)
 
 
 def chaser(parts: Parts) -> Chaser:

@@ -84,6 +84,11 @@ class Writer:
             "claims/appointment.mail.txt", number, around, case_url, at=at, phone=phone or "", agent=agent
         )
 
+    def received(self, number: str, *, receipt: str, again: bool, language: str, case_url: str) -> Letter:
+        """That we have a message; `again`: one more of somebody who was told so before. Nothing of it is repeated."""
+        around = choose_language(language)
+        return self._letter("claims/acknowledge.mail.txt", number, around, case_url, receipt=receipt, again=again)
+
     def closing(self, number: str, *, language: str, case_url: str) -> Letter:
         """That the case is closed, and whether it helped."""
         return self._letter("claims/closing.mail.txt", number, choose_language(language), case_url)

@@ -15,6 +15,7 @@ import structlog
 
 import metrics
 from claims import casebook
+from claims.acknowledging import note_due
 from claims.casebook import Waiting
 from claims.claiming import heard
 from claims.evidence import clues_in, evidence_of, questions
@@ -22,6 +23,7 @@ from claims.identity import Decision, Known, decide
 from claims.joining import Read, join
 from claims.ports import Outage, OutageLookup
 from claims.submissions import NOTHING_SAID, Submission, named_incident, stored_submission
+from claims.threading import threads
 from foundation.database import Database, DatabaseAway, Driver, Tx, driver
 from notify import addressees_of, find_customers
 
@@ -106,12 +108,14 @@ class Resolver:
     async def _resolve(self, tx: Tx, connection: Driver, waiting: Sequence[Waiting], current: Sequence[Outage]) -> None:
         said = {one.id: stored_submission(one.channel, one.raw) or NOTHING_SAID for one in waiting}
         read = await _proven(tx, waiting, said, await read_contacts(tx, said))
+        await _threaded(tx, waiting, said)
         came = {one.id: one.received_at for one in waiting}
         batches, unplaced = await self._by_incident(tx, read, said, came, current)
         for incident_id in sorted(batches):  # in one order everywhere, so that two workers cannot wait in a circle
             await casebook.lock_incident(connection, incident_id)
             await join(connection, incident_id, batches[incident_id])
         await heard(connection, said, {one.id: one.received_at for one in waiting})
+        await note_due(connection, said.keys())
         if unplaced:
             await casebook.put_off(connection, unplaced)
 
@@ -178,6 +182,14 @@ async def _proven(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submission
         else one
         for one in read
     ]
+
+
+async def _threaded(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submission]) -> None:
+    """Mails that continue others are about what those are about."""
+    found = await threads(tx, {one.id: one.raw for one in waiting if one.channel == "mail"})
+    for contact, thread in found.items():
+        if thread.incident_id is not None and not named_incident(said[contact].incident):
+            said[contact] = msgspec.structs.replace(said[contact], incident=thread.incident_id)
 
 
 async def read_contacts(tx: Tx, said: Mapping[int, Submission]) -> list[Read]:

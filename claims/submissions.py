@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from claims.quoting import parted
 from foundation.errors import Fault, Invalid
 from notify import (
     BadAddress,
@@ -56,6 +57,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
 
 
+class MailSubmission(Submission, frozen=True, kw_only=True):
+    """What a mail says; `message` are its writer's own words, `quoted` what they answer."""
+
+    quoted: str = ""
+
+
 NOTHING_SAID = Submission()
 FIELDS = Submission.__struct_fields__
 _SPOKEN = ("name", "customer_number", "reference", "email", "phone", "message", "asks_for")
@@ -93,20 +100,21 @@ def read_form(raw: bytes) -> dict[str, str]:
     return fields
 
 
-def read_mail(raw: bytes) -> Submission:
-    """What a mail says: who wrote it, by its From header, and the words, with all that they quote.
+def read_mail(raw: bytes) -> MailSubmission:
+    """What a mail says: who wrote it, by its From header, and the words, apart from what they quote.
 
     The header is a clue, as what somebody types into a form is. Reading is bounded and never fails (`notify.mime`);
     words beyond the longest a contact may have stay in the bytes.
     """
     mail = parse_mail(raw)
     name, address = mail_mailbox(mail, "From")
-    subject, words = mail_header(mail, "Subject"), mail_text(mail)
-    return Submission(
+    subject, (words, quoted) = mail_header(mail, "Subject"), parted(mail_text(mail))
+    return MailSubmission(
         name=name[: LONGEST["name"]],
         email=address[: LONGEST["email"]],
         message="\n\n".join(part for part in (subject, words) if part)[: LONGEST["message"]],
         language=mail_header(mail, "Content-Language")[: LONGEST["language"]],
+        quoted=quoted[: LONGEST["message"]],
     )
 
 

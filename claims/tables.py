@@ -152,6 +152,7 @@ acknowledgements = Table(
     Column("address", Text),
     Column("dispatch", Text),
     _moment("at", now=True),
+    Index("acknowledgements_due_index", "contact_id", postgresql_where=text("kind = 'due'")),
     Index(
         "acknowledgements_first_index",
         "incident_id",

@@ -3,7 +3,7 @@
 The front door: what other packages may use stands here, everything else is ours to change.
 """
 
-from notify.addressees import Addressee, addressees_of
+from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
 from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
@@ -50,6 +50,7 @@ __all__ = [
     "Tariff",
     "Told",
     "addressees_of",
+    "addresses_told",
     "any_machine_among",
     "cancel",
     "colleague",

@@ -31,3 +31,15 @@ async def addressees_of(tx: Tx, delivery_ids: Collection[int]) -> Mapping[int, A
         list(delivery_ids),
     )
     return {row[0]: Addressee(*tuple(row)[1:]) for row in rows}
+
+
+async def addresses_told(tx: Tx, delivery_ids: Collection[int]) -> Mapping[int, frozenset[str]]:
+    """Delivery id → the addresses of whoever it was for: an answer from one of these comes from where we wrote to."""
+    rows = await (await driver(tx)).fetch(
+        """
+        SELECT d.id, array_agg(a.value) FROM deliveries d JOIN addresses a ON a.customer_id = d.customer_id
+         WHERE d.id = ANY ($1::bigint[]) GROUP BY d.id
+        """,
+        list(delivery_ids),
+    )
+    return {row[0]: frozenset(row[1]) for row in rows}

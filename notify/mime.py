@@ -49,7 +49,8 @@ def parse(raw: bytes, *, most: int = LARGEST_READ) -> Message:
     raw = raw[:most]
     head = raw[: end.start()] if (end := _HEADER_END.search(raw)) else raw
     if head.count(b"\n") > _MOST_HEADERS:
-        return _PARSER.parsebytes(b"\n".join(head.split(b"\n", _MOST_HEADERS)[:_MOST_HEADERS]), headersonly=True)
+        raw = b"\n".join(head.split(b"\n", _MOST_HEADERS)[:_MOST_HEADERS]) + raw[len(head) :]
+        head = raw[: end.start()] if (end := _HEADER_END.search(raw)) else raw
     if len(_NESTING.findall(raw)) > _MOST_NESTED or (b"oundary" in raw and raw.count(b"\n--") > _MOST_DELIMITERS):
         return _PARSER.parsebytes(head, headersonly=True)
     try:
@@ -61,12 +62,26 @@ def parse(raw: bytes, *, most: int = LARGEST_READ) -> Message:
 
 def header(mail: Message, name: str) -> str:
     """The first header of that name, decoded, on one line; empty when there is none."""
-    return header_text(mail.get(name, ""))
+    return header_text(_first(mail, name))
+
+
+def _first(mail: Message, name: str) -> str:
+    """The first header of that name, with the bytes as they came where they are no ASCII."""
+    wanted = name.lower()
+    return next((str(value) for known, value in mail.raw_items() if known.lower() == wanted), "")
 
 
 def header_text(value: object) -> str:
-    """A header's value as people read it: encoded words decoded, on one line, without controls."""
+    """A header's value as people read it: encoded words decoded, on one line, without controls.
+
+    Programs that know no encoded words write UTF-8, or what Windows had, right into it.
+    """
     raw = str(value)[:_LONGEST_HEADER]
+    if not raw.isascii():
+        try:
+            raw = decoded(raw.encode("utf-8", "surrogateescape"), None)
+        except UnicodeEncodeError:  # halves of characters, made up by an encoded text inside
+            raw = raw.encode("utf-8", "replace").decode()
     try:
         pieces = decode_header(raw)
     except (HeaderParseError, ValueError, binascii.Error):
@@ -80,7 +95,7 @@ def mailbox(mail: Message, name: str) -> tuple[str, str]:
     Taken apart before it is decoded: a name may hold, encoded, what looks like another address.
     """
     try:
-        shown, address = next(iter(getaddresses([str(mail.get(name, ""))[:_LONGEST_MAILBOX]])), ("", ""))
+        shown, address = next(iter(getaddresses([_first(mail, name)[:_LONGEST_MAILBOX]])), ("", ""))
     except (RecursionError, ValueError, IndexError, TypeError):  # comments in comments, and what else it trips over
         return "", ""
     return header_text(shown), one_line(address)

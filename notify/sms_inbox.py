@@ -1,11 +1,12 @@
 """Between the binds and the database: gathers what comes in for a moment and stores it, many in one commit.
 
-The library acknowledges receipts and texts before we see them, so what waits here is lost when the process is killed:
-at most `capacity` of them, plus what waits inside a bind. Nothing is interpreted before it is stored.
+A centre is told that we have something once that has been committed, so what waits here is not lost with the process:
+the centre sends it again. Nothing is interpreted before it is stored.
 """
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import structlog
 
@@ -20,16 +21,26 @@ from notify.sms_texts import keep_segments
 _log = structlog.get_logger()
 
 
-class SmsInbox:
-    """Where binds put what comes in. When it is full they wait, and then the centre does."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """What came in, and whoever waits for it to be kept."""
 
-    def __init__(self, database: Database, *, capacity: int = 500, clock: Clock = system_clock) -> None:
+    one: Inbound
+    kept: asyncio.Future[None]
+
+
+class SmsInbox:
+    """Where binds put what comes in. The call returns once it is stored; a caller that gives up is forgotten."""
+
+    def __init__(self, database: Database, *, clock: Clock = system_clock) -> None:
         self._database = database
-        self._queue: asyncio.Queue[Inbound] = asyncio.Queue(capacity)
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()  # bounded by what the binds let in
         self._clock = clock
 
     async def __call__(self, one: Inbound) -> None:
-        await self._queue.put(one)
+        kept = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Waiting(one, kept))
+        await kept
 
     async def run(self, stop: asyncio.Event) -> None:
         """Store what comes in until `stop` is set and nothing is left. Set it after the last bind has ended."""
@@ -48,21 +59,28 @@ class SmsInbox:
         finally:
             stopped.cancel()
 
-    async def _store(self, batch: Sequence[Inbound]) -> None:
-        """In one transaction, as often as it takes: the centre has been told that we have it."""
+    async def _store(self, batch: Sequence[_Waiting]) -> None:
+        """In one transaction, as often as it takes, as long as anybody waits for it."""
+        pause = 0.1
+        while batch := [one for one in batch if not one.kept.done()]:
+            try:
+                await self._keep([one.one for one in batch])
+            except DatabaseAway as error:
+                _log.warning("database is away, incoming texts wait", waiting=len(batch), reason=str(error))
+            else:
+                for one in batch:
+                    if not one.kept.done():
+                        one.kept.set_result(None)
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+    async def _keep(self, batch: Sequence[Inbound]) -> None:
         now = self._clock()
         receipts = {receipt.key: receipt for one in batch if is_receipt(one) for receipt in (read_receipt(one, now),)}
         segments = [segment_from(one) for one in batch if not is_receipt(one)]
-        pause = 0.1
-        while True:
-            try:
-                async with self._database.transaction() as tx:
-                    if receipts:
-                        await keep_receipts(tx, list(receipts.values()))
-                    if segments:
-                        await keep_segments(tx, segments, now)
-                return
-            except DatabaseAway as error:
-                _log.warning("database is away, incoming texts wait", waiting=len(batch), reason=str(error))
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+        async with self._database.transaction() as tx:
+            if receipts:
+                await keep_receipts(tx, list(receipts.values()))
+            if segments:
+                await keep_segments(tx, segments, now)

@@ -14,6 +14,8 @@ from notify.sms_keywords import SegmentIn, joined, meaning, text_of
 
 # How long a text waits for parts that did not come, before it is read without them.
 PATIENCE = timedelta(minutes=5)
+# How long a centre may take to send again what we did not acknowledge. Phones count their references round.
+AGAIN_WITHIN = timedelta(hours=1)
 _MOST = 500
 
 # Writes a template in a language: `app.templates.render`.
@@ -44,14 +46,23 @@ class Reply:
 
 
 async def keep_segments(tx: Tx, segments: Sequence[SegmentIn], now: datetime) -> None:
-    """Store segments as they came in."""
+    """Store segments as they came in. A part of a longer text that is here already, and came again, is no news.
+
+    A text of one part is kept each time: whoever writes STOP, START and STOP means the last one.
+    """
     await (await driver(tx)).execute(
         """
         INSERT INTO sms_segments_in
                (centre, sender, recipient, data_coding, content, reference, part, parts, received_at)
-        SELECT *, $9::timestamptz
+        SELECT new.*, $9::timestamptz
           FROM unnest($1::text[], $2::text[], $3::text[], $4::smallint[], $5::bytea[], $6::integer[], $7::smallint[],
                       $8::smallint[])
+               AS new (centre, sender, recipient, data_coding, content, reference, part, parts)
+         WHERE new.reference IS NULL
+            OR NOT EXISTS (SELECT FROM sms_segments_in s
+                            WHERE s.sender = new.sender AND s.reference = new.reference AND s.part = new.part
+                              AND s.recipient = new.recipient AND s.centre = new.centre AND s.content = new.content
+                              AND s.received_at > $9::timestamptz - $10::interval)
         """,
         [_storable(one.centre) for one in segments],
         [_storable(one.sender) for one in segments],
@@ -62,6 +73,7 @@ async def keep_segments(tx: Tx, segments: Sequence[SegmentIn], now: datetime) ->
         [one.part for one in segments],
         [one.parts for one in segments],
         now,
+        AGAIN_WITHIN,
     )
 
 

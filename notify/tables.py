@@ -355,6 +355,7 @@ sms_segments_in = Table(
     Column("text_id", ForeignKey(sms_texts.c.id)),
     Column("received_at", DateTime(timezone=True), nullable=False),
     Index("sms_segments_in_waiting_index", "id", postgresql_where=text("text_id IS NULL")),
+    Index("sms_segments_in_again_index", "sender", "reference", postgresql_where=text("reference IS NOT NULL")),
 )
 
 sms_replies = Table(

@@ -24,7 +24,7 @@ from notify.sms_text import Encoding, decode, parts, write
 
 HOST = "127.0.0.1"
 _KEPT = 10_000  # segments that are kept as samples; all are counted
-_AT_ONCE = 50  # receipts under way
+_AT_ONCE = 50  # receipts under way: each waits until the other side has it on disk
 
 # How ids are written in responses and in receipts.
 Ids: TypeAlias = Literal["same", "hex-decimal", "padded"]
@@ -113,7 +113,10 @@ class SmsCentre:
         """Serve during the block."""
         server = smpp34.Server(HOST, self.port, system_id="stormdesk", inbound_capacity=100_000)
         await server.start()
-        tasks = [asyncio.create_task(self._serve(server)), *(asyncio.create_task(self._report()) for _ in range(4))]
+        tasks = [
+            asyncio.create_task(self._serve(server)),
+            *(asyncio.create_task(self._report()) for _ in range(_AT_ONCE)),
+        ]
         try:
             yield self
         finally:
@@ -146,28 +149,30 @@ class SmsCentre:
         for one in held:
             await self._send_receipt(one)
 
-    async def receipt(self, source: str, destination: str, content: bytes) -> None:
-        """Send a receipt of the caller's own making."""
-        await self._session().deliver_sm(
-            destination, content, source_addr=source, source_addr_ton=1, source_addr_npi=1, esm_class=0x04
-        )
+    @property
+    def is_bound(self) -> bool:
+        return bool(self._sessions)
 
-    async def text(self, source: str, destination: str, text: str, *, only: Sequence[int] | None = None) -> None:
-        """Hand in a text as if a phone had written it. `only`: the parts that arrive, by number, in that order."""
+    async def receipt(self, source: str, destination: str, content: bytes) -> bool:
+        """Send a receipt of the caller's own making; whether the other side has it."""
+        return await self._hand_over(destination, content, source, esm_class=0x04)
+
+    async def text(self, source: str, destination: str, text: str, *, only: Sequence[int] | None = None) -> bool:
+        """Hand in a text as if a phone had written it; whether the other side has all of it.
+
+        `only`: the parts that arrive, by number, in that order.
+        """
         written = write(text)
         pieces = parts(written, self._number % 256)
         self._number += 1
+        there = True
         for number in only or range(1, len(pieces) + 1):
             piece = pieces[number - 1]
-            await self._session().deliver_sm(
-                destination,
-                piece.content,
-                source_addr=source,
-                source_addr_ton=1,
-                source_addr_npi=1,
-                esm_class=0x40 if piece.header else 0,
-                data_coding=piece.data_coding,
+            esm_class = 0x40 if piece.header else 0
+            there &= await self._hand_over(
+                destination, piece.content, source, esm_class=esm_class, data_coding=piece.data_coding
             )
+        return there
 
     def messages(self) -> list[tuple[str, str]]:
         """(destination, whole text) of what was taken and is complete, by destination."""
@@ -252,12 +257,36 @@ class SmsCentre:
 
     async def _report(self) -> None:
         while True:
-            await self._send_receipt(await self._receipts.get())
+            one = await self._receipts.get()
+            while not await self._send_receipt(one):
+                async with self._changed:
+                    await self._changed.wait_for(lambda: self.is_bound)
 
-    async def _send_receipt(self, one: Got) -> None:
+    async def _hand_over(
+        self, destination: str, content: bytes, source: str, *, esm_class: int, data_coding: int = 0
+    ) -> bool:
+        """Give something to the session bound last; False when it did not acknowledge it."""
+        if not self._sessions:
+            return False
+        session = next(reversed(self._sessions.values()))
+        try:
+            answer = await session.deliver_sm(
+                destination,
+                content,
+                source_addr=source,
+                source_addr_ton=1,
+                source_addr_npi=1,
+                esm_class=esm_class,
+                data_coding=data_coding,
+            )
+        except smpp34.SmppError:  # it is gone
+            return False
+        return answer.is_success
+
+    async def _send_receipt(self, one: Got) -> bool:
         state = self.states.get((one.destination, one.part[2]), "DELIVRD")
         content = receipt_text(self._written(one.number, in_receipt=True), state)
-        await self.receipt(one.destination, one.source, content)
+        return await self.receipt(one.destination, one.source, content)
 
     def _written(self, number: int, *, in_receipt: bool) -> str:
         match self.ids:
@@ -267,9 +296,6 @@ class SmsCentre:
                 return str(number + 0xA0000) if in_receipt else f"{number + 0xA0000:X}"
             case "padded":
                 return f"{number:010}" if in_receipt else str(number)
-
-    def _session(self) -> smpp34.Esme:
-        return next(reversed(self._sessions.values()))
 
 
 def receipt_text(message_id: str, state: str, error: str = "000") -> bytes:

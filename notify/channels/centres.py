@@ -18,7 +18,8 @@ class Centre:
 
     `window`: messages under way at once. `rate`: messages a second that were agreed, None for no limit but the
     centre's own throttling. `ids`: `hex-decimal` when responses have hexadecimal ids and receipts the same number in
-    decimal, `decimal-hex` the other way round, `text` when they are alike but for leading zeros and case.
+    decimal, `decimal-hex` the other way round, `text` when they are alike but for leading zeros and case. `tls`: the
+    connection is encrypted to a centre whose certificate names its host, by an authority of the system's or of `ca`.
     """
 
     host: str
@@ -28,6 +29,7 @@ class Centre:
     window: int = 20
     system_type: str = ""
     tls: bool = False
+    ca: str | None = None
     rate: float | None = None
     ids: IdStyle = "text"
     failures: int = 0
@@ -63,13 +65,15 @@ def centre_from(url: str) -> Centre:
     if parts.scheme != "smpp" or not parts.hostname or not parts.username:
         raise ValueError("must be smpp://system_id:password@host:port")
     wishes = {name: values[-1] for name, values in parse_qs(parts.query).items()}
-    if unknown := sorted(set(wishes) - {"window", "system_type", "tls", "rate", "ids"}):
-        raise ValueError(f"{unknown[0]} is none of window, system_type, tls, rate and ids")
+    if unknown := sorted(set(wishes) - {"window", "system_type", "tls", "ca", "rate", "ids"}):
+        raise ValueError(f"{unknown[0]} is none of window, system_type, tls, ca, rate and ids")
     window, rate = wishes.get("window", "20"), wishes.get("rate")
     if not window.isascii() or not window.isdigit() or not 1 <= int(window) <= 1000:
         raise ValueError("window must be from 1 to 1000")
     if wishes.get("tls", "off") not in ("off", "on"):
         raise ValueError("tls must be on or off")
+    if "ca" in wishes and wishes.get("tls") != "on":
+        raise ValueError("ca is of use with tls=on only")
     if wishes.get("ids", "text") not in get_args(IdStyle):
         raise ValueError(f"ids must be one of {', '.join(get_args(IdStyle))}")
     centre = Centre(
@@ -80,6 +84,7 @@ def centre_from(url: str) -> Centre:
         window=int(window),
         system_type=wishes.get("system_type", ""),
         tls=wishes.get("tls") == "on",
+        ca=wishes.get("ca"),
         rate=_rate(rate) if rate is not None else None,
         ids=wishes.get("ids", "text"),  # type: ignore[arg-type]  # looked up above
     )

@@ -26,7 +26,7 @@ class Inbound:
     options: dict[int, bytes] = field(default_factory=dict)
 
 
-# Called for each; while it waits nothing more is taken from the centre.
+# Called for each; returns once it is on disk, and then the centre is told that we have it. May be cancelled before.
 Inbox: TypeAlias = Callable[[Inbound], Awaitable[None]]
 
 

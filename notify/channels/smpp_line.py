@@ -6,26 +6,17 @@ Also while there is nothing to send: receipts and texts come in on the same bind
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
-import smpp34
 import structlog
 
 from notify.channels import Result, Unsent
 from notify.channels.centres import Centre
 from notify.channels.inbound import Inbox
-from notify.channels.smpp_bind import LONGEST_WAIT, Bind, Segment, bind
+from notify.channels.smpp_bind import Bind, Segment, SmsTimeouts, bind
 from notify.channels.smpp_pace import Pace
+from notify.channels.smpp_session import CannotBind
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class SmsTimeouts:
-    """Seconds. `response`: 29 at most; the library answers for us after that."""
-
-    connect: float = 10
-    response: float = LONGEST_WAIT
 
 
 class Line:
@@ -95,10 +86,8 @@ class Line:
         while True:
             await asyncio.sleep(self.centre.seconds_until_next())
             try:
-                bound = await bind(
-                    self.centre, self.pace, connect_seconds=self._timeouts.connect, wait=self._timeouts.response
-                )
-            except smpp34.SmppError as error:
+                bound = await bind(self.centre, self.pace, self._inbox, self._timeouts)
+            except CannotBind as error:
                 self.centre.failed()
                 _log.warning("SMS centre is away", centre=self.centre.name, error=str(error))
                 continue
@@ -106,7 +95,7 @@ class Line:
             self._bind = bound
             self._bound.set()
             try:
-                await bound.listen(self._inbox)
+                await bound.over()
             finally:
                 self._let_go(bound)
                 # Also when cancelled: an unbind tells the centre to keep what it still has for us.

@@ -3,15 +3,15 @@
 Statuses: SMPP 3.4 section 5.1.3. Those of an operator's own (0x400 to 0x4ff) are not known to be final, so they wait.
 """
 
-import re
 from collections.abc import Mapping
 
-from notify.channels import Deferred, Refused, Result, Unclear
+from notify.channels import Deferred, Refused
 
 SYSTEM_ERROR = 0x08  # ESME_RSYSERR
 INVALID_DESTINATION = 0x0B  # ESME_RINVDSTADR
 QUEUE_FULL = 0x14  # ESME_RMSGQFUL
 THROTTLED = 0x58  # ESME_RTHROTTLED
+TRY_LATER = 0x64  # ESME_RX_T_APPN, what we say of what we cannot take now
 
 _SLOW_DOWN = frozenset({QUEUE_FULL, THROTTLED})
 _REFUSED: Mapping[int, str] = {
@@ -38,7 +38,6 @@ _NAMES: Mapping[int, str] = {
     0x65: "ESME_RX_P_APPN",
     0x66: "ESME_RX_R_APPN",
 }
-_IN_ERROR = re.compile(r"\(0x([0-9A-Fa-f]{8})\)")
 
 
 def refusal(status: int) -> Deferred | Refused:
@@ -50,16 +49,3 @@ def refusal(status: int) -> Deferred | Refused:
     if status in _REFUSED:
         return Refused(_REFUSED[status], code, reply)
     return Deferred("refused_for_now", code, reply)
-
-
-def failure(error: Exception, *, lost: bool) -> Result:
-    """What an error of the library in place of a response leads to. `lost`: the connection ended meanwhile.
-
-    A `generic_nack` comes as an error with its status: the centre did not take the segment. Everything else (written
-    and lost, no answer in time) comes as a system error, and nobody can tell.
-    """
-    found = _IN_ERROR.search(str(error))
-    status = int(found[1], 16) if found else SYSTEM_ERROR
-    if status != SYSTEM_ERROR:
-        return refusal(status)
-    return Unclear("connection_lost" if lost else "no_answer_in_time")

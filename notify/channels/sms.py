@@ -13,8 +13,8 @@ from foundation.clock import Clock, system_clock
 from notify.channels import Accepted, Deferred, Lane, Outgoing, Refused, Result, Unclear, Unsent
 from notify.channels.centres import centre_from
 from notify.channels.inbound import Inbox
-from notify.channels.smpp_bind import Segment
-from notify.channels.smpp_line import Line, SmsTimeouts
+from notify.channels.smpp_bind import Segment, SmsTimeouts
+from notify.channels.smpp_line import Line
 from notify.messages import fill_slots
 from notify.sms_prices import Cost, Prices, SenderId, sender_id
 from notify.sms_text import MOST_SEGMENTS, Part, Written, parts, write

@@ -168,10 +168,10 @@ def segment(content: bytes) -> Inbound:
 
 async def kept(database: Database, *contents: bytes) -> None:
     inbox, stop = SmsInbox(database), asyncio.Event()
-    for content in contents:
-        await inbox(segment(content))
+    running = asyncio.create_task(inbox.run(stop))
+    await asyncio.gather(*(inbox(segment(content)) for content in contents))
     stop.set()
-    await inbox.run(stop)
+    await running
 
 
 async def test_a_text_whose_parts_do_not_all_come_is_read_after_a_while(database: Database) -> None:
@@ -192,6 +192,16 @@ async def test_a_part_that_comes_twice_counts_once(database: Database) -> None:
     async with database.transaction() as tx:
         assert await read_texts(tx, render) == 1
     assert await rows(database, "SELECT text, complete FROM sms_texts") == [("one two", True)]
+
+
+async def test_a_part_that_comes_again_after_its_text_was_read_is_no_new_text(database: Database) -> None:
+    """A centre that got no answer from us sends what it has again, also to the next process."""
+    parts = (b"\x05\x00\x03\x07\x02\x01one ", b"\x05\x00\x03\x07\x02\x02two")
+    await kept(database, *parts)
+    async with database.transaction() as tx:
+        assert await read_texts(tx, render) == 1
+    await kept(database, parts[0])
+    assert await rows(database, "SELECT count(*) FROM sms_segments_in") == [(2,)]
 
 
 async def test_hostile_bytes_are_stored_and_read(database: Database) -> None:

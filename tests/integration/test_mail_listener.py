@@ -321,7 +321,7 @@ async def test_lmtp_answers_for_each_recipient(database: Database, tokens: Token
         await client.say(*envelope)
         assert [one[:3] for one in await client.body(b"X: y\r\n\r\n" + b"z\r\n" * 10_000, 2)] == ["552", "552"]
         await client.say(*envelope)
-        assert [one[:3] for one in await client.body(b"X: y\r\n" * 2_000, 2)] == ["554", "554"]
+        assert [one[:3] for one in await client.body(b"X: y\r\n" * 21_000, 2)] == ["554", "554"]
         assert (await client.say("NOOP"))[:3] == "250", "in step all the while"
     assert await rows(database, "SELECT kind, outcome FROM reports ORDER BY id") == [
         ("hard_bounce", "applied"),

@@ -10,7 +10,7 @@ import pytest
 
 from app.demo.sms_centre import Accept, Reject, Silence
 from notify.channels import Accepted, Deferred, Outgoing, Refused, Result, Unclear, Unsent
-from notify.channels.smpp_line import SmsTimeouts
+from notify.channels.smpp_bind import SmsTimeouts
 from notify.channels.smpp_status import INVALID_DESTINATION, THROTTLED
 from notify.channels.sms import SmsChannel, SmsLane
 from notify.messages import Message

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from app.demo.sms_centre import Reject, Silence, SmsCentre
 from foundation.database import Database
 from notify import MessageText, delivery_summary, enqueue
-from notify.channels.smpp_line import SmsTimeouts
+from notify.channels.smpp_bind import SmsTimeouts
 from notify.channels.smpp_status import INVALID_DESTINATION, THROTTLED
 from notify.channels.sms import SmsChannel
 from notify.reports import waiting_step

@@ -15,7 +15,7 @@ import requests
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from schemathesis import APIOperation, Case
 
-from app.asgi import create_app
+from app.asgi import create_app, status_page
 from app.auth import create_token
 from app.rights import ROLES
 from app.wiring import Parts
@@ -37,12 +37,13 @@ HERE = "https://status.example.com"
 class DescribedApi:
     """`ask` sends a case as somebody (a name in `tokens`, or a stranger).
 
-    `known`: what exists, by the part of the path it stands behind; `sound`: bodies that the rules allow, by call.
+    `known`: what exists, by the part of the path it stands behind, and under "" by the field of a body; `sound`: what
+    the rules allow besides, by call.
     """
 
     document: dict[str, Any]
     tokens: Mapping[str, str]
-    known: Mapping[str, Mapping[str, str]]
+    known: Mapping[str, Mapping[str, Any]]
     sound: Mapping[str, Mapping[str, Any]]
     _send: Callable[[httpx2.Request], httpx2.Response]
     _asked: int = 0
@@ -68,8 +69,9 @@ class DescribedApi:
             known = self.known.get(case.operation.path.split("/")[3], {})
             case.path_parameters[name] = known.get(name, case.path_parameters[name])
         self._asked += 1
-        if self._asked % 2 and isinstance(case.body, dict) and (sound := self.sound.get(case.operation.label)):
-            case.body = {**case.body, **sound}
+        if self._asked % 2 and isinstance(case.body, dict):
+            known = {name: value for name, value in self.known[""].items() if name in case.body}
+            case.body = {**case.body, **known, **self.sound.get(case.operation.label, {})}
 
 
 _PREPARED = ("method", "url", "headers", "params", "data", "json", "files")
@@ -111,7 +113,7 @@ async def _tokens(parts: Parts) -> dict[str, str]:
     return {"everything": every, "agent": agent}
 
 
-async def _furnish(parts: Parts) -> dict[str, dict[str, str]]:
+async def _furnish(parts: Parts) -> dict[str, dict[str, Any]]:
     database, now = parts.database, system_clock()
     async with database.transaction() as tx:
         await define_parties(tx, [Party("kpn", "KPN", "supplier")])
@@ -126,9 +128,12 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, str]]:
     async with intake.running():
         receipt = await claimants.send(intake, incident=incident, email="C1@example.com", message="Where is it?")
     await claimants.resolve(database)
+    await status_page(parts).refresh(database)
     async with database.snapshot() as tx:
         case = await (await driver(tx)).fetchval("SELECT number FROM cases")
+        contact = await (await driver(tx)).fetchval("SELECT id FROM contacts")
     return {
+        "": {"incident": incident, "contact": contact, "contacts": [contact], "numbers": [case], "version": None},
         "incidents": {"id": incident},
         "updates": {"id": said.update.id},
         "cases": {"number": case},
@@ -143,6 +148,13 @@ def _sound() -> dict[str, dict[str, Any]]:
     promise = (system_clock() + timedelta(hours=3)).isoformat()
     return {
         "POST /api/v1/contacts": {"message": "Where is my bag?", "language": "en"},
+        "POST /api/v1/saved-replies": {"name": "Soon", "language": "en", "text": "We look at it."},
+        "POST /api/v1/mass-replies": {
+            "key": "once-and-for-all",
+            "texts": {"en": {"subject": "Your flight", "text": "It leaves at noon."}},
+            "kind": "",
+            "waiting": False,
+        },
         "POST /api/v1/incidents": {
             "title": {"en": "No check-in", "nl": "Geen incheck"},
             "started_at": system_clock().isoformat(),

@@ -2,15 +2,15 @@
 
 import pytest
 
-from notify.channels import Deferred, Refused, Unclear
+from notify.channels import Deferred
 from notify.channels.centres import Centre, IdStyle, centre_from
 from notify.channels.smpp_pace import Pace
-from notify.channels.smpp_status import failure, refusal
+from notify.channels.smpp_status import refusal
 
 
 def test_a_url_with_everything() -> None:
-    centre = centre_from("smpp://us%40x:p%3Aw@sms.example.net:2776?window=50&rate=30&system_type=VMA&tls=on&ids=text")
-    assert centre == Centre("sms.example.net", 2776, "us@x", "p:w", 50, "VMA", tls=True, rate=30)
+    centre = centre_from("smpp://us%40x:p%3Aw@sms.example.net:2776?window=50&rate=30&system_type=VMA&tls=on&ca=/ca.pem")
+    assert centre == Centre("sms.example.net", 2776, "us@x", "p:w", 50, "VMA", tls=True, ca="/ca.pem", rate=30)
     assert centre.name == "us@x@sms.example.net:2776"
     assert "p:w" not in repr(centre)
 
@@ -30,6 +30,7 @@ def test_a_url_with_what_is_needed() -> None:
         "smpp://us:secret@host?rate=-1",
         "smpp://us:secret@host?tls=maybe",
         "smpp://us:secret@host?ids=octal",
+        "smpp://us:secret@host?ca=/ca.pem",
         "smpp://us:secret@host?windows=5",
         "smpp://us:secretsecret@host",
         "smpp://sixteen-letters-:secret@host",
@@ -66,15 +67,6 @@ def test_ids_of_two_centres_are_never_the_same() -> None:
 def test_an_operators_own_status_is_not_taken_for_final() -> None:
     assert refusal(0x401) == Deferred("refused_for_now", 0x401, "command status 0x401")
     assert refusal(0xFFFFFFFF) == Deferred("refused_for_now", None, "command status 0xffffffff")
-
-
-def test_an_error_in_place_of_a_response() -> None:
-    assert failure(ValueError("ESME_RINVDSTADR (0x0000000B)"), lost=False) == Refused(
-        "no_such_address", 0x0B, "ESME_RINVDSTADR"
-    )
-    assert failure(ValueError("ESME_RSYSERR (0x00000008)"), lost=False) == Unclear("no_answer_in_time")
-    assert failure(ValueError("ESME_RSYSERR (0x00000008)"), lost=True) == Unclear("connection_lost")
-    assert failure(ValueError("something else"), lost=True) == Unclear("connection_lost")
 
 
 def test_a_throttled_pace_halves_once_a_pause_and_comes_back() -> None:
