@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import (
     ARRAY,
     CTE,
+    BindParameter,
     ColumnElement,
     DateTime,
     Select,
@@ -85,12 +86,7 @@ def audience_of(concerned_by: str | Scope, now: datetime) -> Select[Any]:
     `needed_at` orders the sending: the first need still ahead, or just past (`STILL_WAITING`). A need long past, and
     one without a time, says nothing about haste: None, which comes after every time.
     """
-    counts = exposures.c.needed_at >= now - STILL_WAITING
-    return (
-        select(exposures.c.customer_id, func.min(exposures.c.needed_at).filter(counts).label("needed_at"))
-        .where(*_relies(concerned_by, now))
-        .group_by(exposures.c.customer_id)
-    )
+    return _concerned(_relies(concerned_by, now), now)
 
 
 def reliance_on(concerned_by: str | Scope, now: datetime) -> Select[Any]:
@@ -109,8 +105,7 @@ def people_to_tell(incident_id: str, now: datetime) -> Select[Any]:
     def is_concerned(customer_id: ColumnElement[int]) -> ColumnElement[bool]:
         return exists().where(exposures.c.customer_id == customer_id, *relies)
 
-    concerned = audience_of(incident_id, now)
-    everyone = union_all(concerned, followers_of(incident_id, besides=is_concerned)).subquery("everyone")
+    everyone = union_all(_concerned(relies, now), followers_of(incident_id, besides=is_concerned)).subquery("everyone")
     return select(everyone.c.customer_id, everyone.c.needed_at)
 
 
@@ -147,6 +142,15 @@ def _farewells(incident_id: str) -> Select[Any]:
     )
 
 
+def _concerned(relies: Sequence[ColumnElement[bool]], now: datetime) -> Select[Any]:
+    counts = exposures.c.needed_at >= now - STILL_WAITING
+    return (
+        select(exposures.c.customer_id, func.min(exposures.c.needed_at).filter(counts).label("needed_at"))
+        .where(*relies)
+        .group_by(exposures.c.customer_id)
+    )
+
+
 def _relies(concerned_by: str | Scope, now: datetime) -> list[ColumnElement[bool]]:
     """Whether a row of exposures makes somebody concerned."""
     terms = _declared(concerned_by) if isinstance(concerned_by, str) else _given(concerned_by)
@@ -164,13 +168,15 @@ _Terms: TypeAlias = tuple[CTE, ColumnElement[Any], ColumnElement[Any], Select[An
 
 
 def _declared(incident_id: str) -> _Terms:
-    keys = text(_AFFECTED_KEYS).bindparams(incident_id=incident_id).columns(column("key"))
+    # Unique: one statement may ask about two incidents.
+    given: BindParameter[str] = bindparam("incident_id", incident_id, unique=True)
+    keys = text(_AFFECTED_KEYS).bindparams(given).columns(column("key"))
     ours = incidents.c.id == incident_id
     chosen = select(incident_scope.c.key).where(
         incident_scope.c.incident_id == incident_id, incident_scope.c.kind == "segment"
     )
     return (
-        keys.cte("affected_components"),
+        keys.cte(),
         select(incidents.c.needed_from).where(ours).scalar_subquery(),
         select(incidents.c.needed_until).where(ours).scalar_subquery(),
         chosen,
@@ -179,14 +185,14 @@ def _declared(incident_id: str) -> _Terms:
 
 def _given(scope: Scope) -> _Terms:
     lists = [
-        bindparam(name, list(values), ARRAY(Text))
+        bindparam(name, list(values), ARRAY(Text), unique=True)
         for name, values in (("components", scope.components), ("groups", scope.groups))
     ]
     keys = text(_GIVEN).bindparams(*lists).columns(column("key"))
-    chosen = func.unnest(literal(list(scope.segments), ARRAY(Text))).table_valued("key", name="chosen")
+    chosen = func.unnest(literal(list(scope.segments), ARRAY(Text))).table_valued("key", name="chosen").render_derived()
     moment = DateTime(timezone=True)
     return (
-        keys.cte("affected_components"),
+        keys.cte(),
         cast(literal(scope.needed_from, moment), moment),
         cast(literal(scope.needed_until, moment), moment),
         select(chosen.c.key),

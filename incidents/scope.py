@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ARRAY, Text, bindparam, delete, distinct, func, insert, literal, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from foundation.actors import Actor
 from foundation.database import Tx
@@ -190,7 +191,7 @@ async def sample_audience(tx: Tx, concerned_by: str | Scope, now: datetime) -> l
     relies = reliance_on(concerned_by, now).subquery("relies")
     one_each = (
         select(relies)
-        .distinct(relies.c.customer_id)
+        .ext(distinct_on(relies.c.customer_id))
         .order_by(relies.c.customer_id, relies.c.needed_at, relies.c.component_key)
         .subquery("one_each")
     )
