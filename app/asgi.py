@@ -21,7 +21,7 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, openapi, operations, proof_pages
+from app import audit_pages, case_pages, openapi, operations, proof_pages, reaching_api, reaching_pages, reply_pages
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
@@ -88,6 +88,10 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *reaching_api.routes(parts.database),
+        *reaching_pages.routes(desk),
+        *case_pages.routes(desk, claims_writer(parts)),
+        *reply_pages.routes(desk, claims_writer(parts)),
     ]
     routes.append(
         openapi.route(

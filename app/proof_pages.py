@@ -1,4 +1,4 @@
-"""Proof in the console: what one customer was told, and how an update arrives. It shows; steering is the API's."""
+"""Proof in the console: what one customer was told and how they are reached, and how an update arrives. It shows."""
 
 from collections.abc import Awaitable, Callable
 
@@ -43,14 +43,17 @@ def _customer(desk: Desk) -> Handler:
 
 async def _shown(desk: Desk, request: Request, number: str) -> Response:
     told: list[notify.Told] = []
+    reach: notify.CustomerReach | None = None
     known = True
     if number:
         try:
             async with desk.parts.database.snapshot() as tx:
                 told = await notify.customer_history(tx, number)
+                reach = await notify.reach_of(tx, number)
         except NotFound:
             known = False
-    return desk.page(request, "app/customer.html", 200 if known else 404, number=number, told=told, known=known)
+    status = 200 if known else 404
+    return desk.page(request, "app/customer.html", status, number=number, told=told, reach=reach, known=known)
 
 
 def _update(desk: Desk) -> Handler:

@@ -20,6 +20,8 @@ RIGHTS = {
     "updates.publish": "publish an approved update",
     "deliveries.read": "see how an update arrives",
     "customers.read": "see what a customer was told",
+    "customers.change": "note how a customer wants to be reached",
+    "seeds.manage": "choose the colleagues who are told first",
     "cases.read": "read cases and what people wrote",
     "cases.work": "decide, reply, join and split cases",
     "exports.read": "export what happened, people included",
@@ -29,14 +31,16 @@ RIGHTS = {
 }
 
 _EVERYBODY = {"account.own", "incidents.read", "machines.read"}
-_OPERATOR = _EVERYBODY | {"incidents.declare", "updates.write", "updates.publish", "deliveries.read"}
+_OPERATOR = _EVERYBODY | {"incidents.declare", "updates.write", "updates.publish", "deliveries.read", "seeds.manage"}
 TABLE: dict[Role, frozenset[str]] = {
     # Declares, writes and publishes; nothing goes out that nobody else may approve.
     "operator": frozenset(_OPERATOR),
     "approver": frozenset(_EVERYBODY | {"updates.approve", "deliveries.read"}),
     # Runs the incident: writes or approves, in an emergency without a second person, and may look at a single customer.
-    "commander": frozenset(_OPERATOR | {"updates.approve", "updates.bypass", "customers.read", "cases.read"}),
-    "agent": frozenset(_EVERYBODY | {"customers.read", "cases.read", "cases.work"}),
+    "commander": frozenset(
+        _OPERATOR | {"updates.approve", "updates.bypass", "customers.read", "customers.change", "cases.read"}
+    ),
+    "agent": frozenset(_EVERYBODY | {"customers.read", "customers.change", "cases.read", "cases.work"}),
     "analyst": frozenset(_EVERYBODY | {"deliveries.read", "exports.read"}),
     # Looks after people and rights. Sees no customer: whoever gives themselves a role for that is in the audit log.
     "admin": frozenset(_EVERYBODY | {"users.manage", "audit.read"}),

@@ -43,6 +43,14 @@ class CasePage(msgspec.Struct, frozen=True):
     next: int | None
 
 
+class FileShown(msgspec.Struct, frozen=True):
+    """A file that came with a contact. `state`: waiting (for the scanner), clean, refused, or set_aside."""
+
+    id: int
+    name: str
+    state: str
+
+
 class ContactShown(msgspec.Struct, frozen=True):
     """A contact of a case, in the words of whoever wrote it. `matched_by`: the code of what led it here."""
 
@@ -56,6 +64,7 @@ class ContactShown(msgspec.Struct, frozen=True):
     answer_by: datetime | None = None
     answered_at: datetime | None = None
     continues_id: int | None = None
+    files: Sequence[FileShown] = ()
 
 
 class JournalLine(msgspec.Struct, frozen=True):

@@ -3,6 +3,7 @@
 Read only. It shows people's own words: whoever calls it has the right to read cases.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ import asyncpg
 import msgspec
 
 from claims.agents import Agent, find
+from claims.attachments import Attachment, attachments_of
 from claims.cases import plain
 from claims.clocks import Clock, ClockKind
 from claims.receipts import grouped
@@ -51,7 +53,9 @@ async def show_case(tx: Tx, number: str, *, now: datetime) -> dict[str, Any]:
     )
     assert case is not None  # the view shows every live case
     shown = {name: value for name, value in case.items() if name not in ("customer_id", "id")}
-    contacts = [_contact(row) for row in await connection.fetch(_CONTACTS, live)]
+    rows = await connection.fetch(_CONTACTS, live)
+    files = await attachments_of(tx, [row["id"] for row in rows])
+    contacts = [_contact(row, files.get(row["id"], ())) for row in rows]
     claims = await _claims(connection, live)
     appointments = [dict(row) for row in await connection.fetch(_APPOINTMENTS, live)]
     card = await _card(tx, case["customer_id"])
@@ -164,7 +168,25 @@ async def _card(tx: Tx, customer_id: int | None) -> Card | None:
     return None if customer_id is None else (await customer_cards(tx, [customer_id])).get(customer_id)
 
 
-def _contact(row: asyncpg.Record) -> dict[str, Any]:
+def _contact(row: asyncpg.Record, files: Sequence[Attachment]) -> dict[str, Any]:
     said: Submission = stored_submission(row["channel"], row["raw"]) or NOTHING_SAID
     names = ("id", "channel", "language", "received_at", "matched_by", "answer_by", "answered_at", "continues_id")
-    return {**{name: row[name] for name in names}, "receipt": grouped(row["receipt"]), "said": said}
+    return {
+        **{name: row[name] for name in names},
+        "receipt": grouped(row["receipt"]),
+        "said": said,
+        "files": [{"id": one.id, "name": one.shown_name, "state": one.state} for one in files],
+    }
+
+
+async def contacts_of(tx: Tx, contact_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Contacts as they stand in their cases: id → contact."""
+    rows = await (await driver(tx)).fetch(
+        """
+        SELECT id, receipt, channel, language, raw, received_at, matched_by, answer_by, answered_at, continues_id
+          FROM contacts WHERE id = ANY ($1::bigint[])
+        """,
+        list(contact_ids),
+    )
+    files = await attachments_of(tx, contact_ids)
+    return {row["id"]: _contact(row, files.get(row["id"], ())) for row in rows}

@@ -82,6 +82,17 @@ def shown_actor(actor: str) -> str:
     return "Stormdesk" if kind == "system" else name or actor
 
 
+async def live_version(tx: Tx, number: str) -> tuple[int, int]:
+    """The id of the live case behind a number, and its version. Raises `NotFound`."""
+    row = await (await driver(tx)).fetchrow(
+        "SELECT id, version FROM cases WHERE id = (SELECT coalesce(merged_into, id) FROM cases WHERE number = $1)",
+        plain(number).strip().upper(),
+    )
+    if row is None:
+        raise NotFound("There is no such case.", code="no_such_case")
+    return row["id"], row["version"]
+
+
 async def journal(tx: Tx, actor: Actor, case_id: int, event: str, **detail: object) -> None:
     """A line in the journal of a case."""
     await write_journal(await driver(tx), str(actor), [Entry(case_id, event, detail)])

@@ -5,8 +5,7 @@ Whatever a page of the desk does goes through the same use cases; none of them c
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
@@ -31,14 +30,27 @@ from claims.case_view import show_case
 from claims.cases import Held, close, hold, reopen
 from claims.deciding import decide
 from claims.desk import CaseQuery, list_cases
+from claims.desk_bodies import (
+    AdvanceBody,
+    AppointmentBody,
+    AssignBody,
+    CloseBody,
+    DecideBody,
+    EndBody,
+    ManyBody,
+    QueueQuery,
+    ReplyBody,
+    SavedReplyBody,
+    VersionBody,
+)
 from claims.drawing import json_answer
 from claims.letters import Writer
 from claims.mass_replies import Chosen, reply_to_many
-from claims.outcomes import NextStep, Outcome, Reason, Ruling
+from claims.outcomes import Ruling
 from claims.ports import AudienceOf, OutageLookup, StaffName
-from claims.queues import QueueFilter, Whose, queue, take
+from claims.queues import QueueFilter, queue, take
 from claims.saved_replies import save, saved_replies
-from claims.submissions import AsksFor, named_incident
+from claims.submissions import named_incident
 from foundation.access import needs
 from foundation.actors import Actor
 from foundation.calls import call, read_body, read_query
@@ -46,119 +58,7 @@ from foundation.clock import Clock
 from foundation.database import Database, driver
 from foundation.errors import Conflict, Invalid, NotFound
 
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _CHANGED = {NotFound: ("no_such_case",), Conflict: ("case_changed",)}
-
-
-class DecideBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A ruling on everything a case asks of one kind. `text`: to the customer, in their language.
-
-    Less than all that was asked needs a text, and in `next_steps` what the customer can do then. `tell`: send it.
-    `version`: of the case as you read it; when somebody changed it since, nothing is done.
-    """
-
-    kind: AsksFor
-    outcome: Outcome
-    reason: Reason
-    text: str = ""
-    next_steps: list[NextStep] = []
-    language: str = ""
-    tell: bool = True
-    version: int | None = None
-
-
-class ReplyBody(msgspec.Struct, forbid_unknown_fields=True):
-    """An answer. `contacts`: the ids of those it answers; none: all that wait for one."""
-
-    text: str
-    subject: str = ""
-    language: str = ""
-    contacts: list[int] = []
-    version: int | None = None
-
-
-class AssignBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose case it is: the name somebody signs in with; null: nobody's."""
-
-    agent: str | None
-    version: int | None = None
-
-
-class CloseBody(msgspec.Struct, forbid_unknown_fields=True):
-    """`tell`: say so to the customer, and ask whether we helped."""
-
-    tell: bool = True
-    version: int | None = None
-
-
-class VersionBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The version of the case as you read it."""
-
-    version: int | None = None
-
-
-class AppointmentBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A person for whoever wrote `contact`. `at` left out: as soon as we promise anybody. `phone`: to be called at."""
-
-    contact: int
-    at: Moment | None = None
-    phone: str = ""
-    wish: str = ""
-    version: int | None = None
-
-
-class EndBody(msgspec.Struct, forbid_unknown_fields=True):
-    """How an appointment went."""
-
-    state: appointments.Ending
-    note: str = ""
-
-
-class ManyBody(msgspec.Struct, forbid_unknown_fields=True):
-    """One answer to many open cases: of an incident, or with these numbers; in which `kind` is asked; that wait.
-
-    `texts`: language → subject and text; English stands in for every other. `key`: sent again under the same key it is
-    refused.
-    """
-
-    key: Annotated[str, msgspec.Meta(min_length=8, max_length=100)]
-    texts: dict[str, "ManyText"]
-    incident: str = ""
-    numbers: Annotated[list[str], msgspec.Meta(max_length=50_000)] = []
-    kind: AsksFor | Literal[""] = ""
-    waiting: bool = True
-
-
-class ManyText(msgspec.Struct, forbid_unknown_fields=True):
-    """An answer in one language."""
-
-    subject: str
-    text: str
-
-
-class SavedReplyBody(msgspec.Struct, forbid_unknown_fields=True):
-    """A text to start from. Under a name and language there is one: the newest."""
-
-    name: str
-    language: str
-    text: str
-    kind: AsksFor | None = None
-
-
-class AdvanceBody(msgspec.Struct, forbid_unknown_fields=True):
-    """Open a case for everybody whom this incident affects."""
-
-    incident: str
-
-
-class QueueQuery(msgspec.Struct, frozen=True):
-    """Which of the work: whose, in which language, of which kind, of which incident."""
-
-    whose: Whose = "anybody"
-    language: str = ""
-    kind: AsksFor | Literal[""] = ""
-    incident: str = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
 def routes(

@@ -5,13 +5,17 @@ It speaks HTTP and knows nothing of contacts and cases.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope
+
+from foundation.errors import Invalid
 
 # A case is nobody's business but its owner's: not a cache's, not a search engine's.
 PRIVATE = {
@@ -72,3 +76,12 @@ async def read_all(receive: Receive, most: int) -> bytes:
     if len(body) > most:
         raise HTTPException(413, f"This is more than we can take in one piece ({most // 1024} kB).")
     return body
+
+
+def local_moment(text: str, zone: str) -> datetime | None:
+    """The time of a field of type datetime-local, in the page's zone; None when it is empty or none."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) if text else None
+    except (ValueError, OverflowError):
+        fault = "We cannot read this time. Leave it empty, and we call as soon as we can."
+        raise Invalid(fault) from None

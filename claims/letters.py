@@ -104,8 +104,7 @@ class Writer:
         messages = [MessageText("mail", language, one_line(subject), body)]
         if self.texts:
             messages.append(self._text(number, short, language, case_url))
-        plain = body.partition("{footer}")[0].replace("{heading}", "").replace("{{", "{").replace("}}", "}")
-        return Letter(one_line(subject), plain.strip(), language, tuple(messages))
+        return Letter(one_line(subject), _without_link(body, case_url), language, tuple(messages))
 
     def _text(self, number: str, words: str, language: str, case_url: str) -> MessageText:
         def written(said: str) -> str:
@@ -123,3 +122,11 @@ class Writer:
         if words and write_text(text, language).segments > MOST_SEGMENTS:
             text = written("")
         return MessageText("sms", language, "", escape_slots(write_text(text, language).text))
+
+
+def _without_link(body: str, case_url: str) -> str:
+    """A body as it stands in the case. The link in it opens all of the case, so it stands in the mail alone: others who
+    may read a part must not find it there.
+    """
+    told = body.partition("{footer}")[0].replace("{heading}", "").replace("{{", "{").replace("}}", "}")
+    return "\n\n".join(one.strip() for one in told.split("\n\n") if one.strip() and case_url not in one)

@@ -5,7 +5,7 @@ Pure: bytes in, values out. The bytes themselves are stored verbatim by `claims.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -43,18 +43,23 @@ LONGEST = {
 }
 
 
+def _most(field: str) -> msgspec.Meta:
+    # For the API's document only: what is too long is refused in words for whoever typed it (`_too_long`).
+    return msgspec.Meta(extra_json_schema={"maxLength": LONGEST[field]})
+
+
 class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody said, as they said it. Nothing is required; an absent field is empty."""
 
-    name: str | None = None
-    customer_number: str | None = None
-    reference: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    message: str | None = None
+    name: Annotated[str, _most("name")] | None = None
+    customer_number: Annotated[str, _most("customer_number")] | None = None
+    reference: Annotated[str, _most("reference")] | None = None
+    email: Annotated[str, _most("email")] | None = None
+    phone: Annotated[str, _most("phone")] | None = None
+    message: Annotated[str, _most("message")] | None = None
     asks_for: AsksFor | Literal[""] | None = None
-    incident: str | None = None
-    language: str | None = None
+    incident: Annotated[str, _most("incident")] | None = None
+    language: Annotated[str, _most("language")] | None = None
 
 
 class MailSubmission(Submission, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from claims import additions, answering, appointments, claiming
 from claims.cases import hold, unfinished
-from claims.drawing import Look, language_for, page, read_all
+from claims.drawing import Look, language_for, local_moment, page, read_all
 from claims.letters import Writer
 from claims.links import Link, current_turn, give_up, person_token, read_link, track_token
 from claims.ports import Outage, OutageLookup
@@ -189,7 +189,7 @@ class _CasePages:
 
     async def _person(self, visit: _Visit) -> str:
         number, contact = _number(visit.case), _own_contact(visit.case)
-        at = _local_moment(visit.typed.get("at", ""), self._look.zone)
+        at = local_moment(visit.typed.get("at", ""), self._look.zone)
         case = await hold(visit.tx, number)
         made = await appointments.promise(
             visit.tx,
@@ -285,7 +285,7 @@ class _CasePages:
             refused=refused,
             act=act,
             typed=defaultdict(str, typed or {}),
-            did=did if did in self.acts else "",
+            did=did if did in (*self.acts, "files") else "",
             form_name=hashlib.sha256(f"{case.case_number}{self._clock().isoformat()}".encode()).hexdigest()[:16],
         )
 
@@ -308,12 +308,3 @@ def _own_contact(case: Followed) -> int:
     if not case.own_contacts:
         raise Conflict("There is no message of yours in this case yet. Write to us first.", code="no_contact")
     return case.own_contacts[0]
-
-
-def _local_moment(text: str, zone: str) -> datetime | None:
-    """The time of a field of type datetime-local, in the page's zone; None when it is empty or none."""
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) if text else None
-    except (ValueError, OverflowError):
-        fault = "We cannot read this time. Leave it empty, and we call as soon as we can."
-        raise Invalid(fault) from None

@@ -7,13 +7,14 @@ case: docs/decisions/0005-track-page-shows-own-words-only.md.
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import asyncpg
 
 from claims.answers import ContactState
+from claims.attachments import attachments_of
 from claims.clocks import Clock, ClockKind
 from claims.evidence import REGIONS, clues_in
 from claims.links import Link, current_turn, has_lapsed
@@ -27,8 +28,20 @@ _MOST_SHOWN = 100
 
 
 @dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file of a contact. `state`: as of `claims.attachments`."""
+
+    id: int
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownContact:
-    """A contact in the case. `because`: the code of what joined it; `own`: of this reader, `said` then what it says."""
+    """A contact in the case. `because`: the code of what joined it.
+
+    `own`: of this reader; then `said` is what it says, and `files` what came with it.
+    """
 
     id: int
     receipt: str
@@ -37,6 +50,7 @@ class ShownContact:
     because: str | None
     own: bool
     said: Submission | None
+    files: Sequence[ShownFile] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +228,12 @@ async def _contacts(
         assert case is not None  # one of the two is there
         rows = await connection.fetch(_ALL, case["id"], _MOST_SHOWN)
         readable = await _named_alike(tx, link.customer_id, rows)
+    files = await attachments_of(tx, readable)
     shown = [
-        _shown(row, stored_submission(row["channel"], row["raw"]) or NOTHING_SAID)
+        replace(
+            _shown(row, stored_submission(row["channel"], row["raw"]) or NOTHING_SAID),
+            files=[ShownFile(one.id, one.shown_name, one.state) for one in files.get(row["id"], ())],
+        )
         for row in rows
         if row["id"] in readable
     ]
@@ -290,7 +308,8 @@ SELECT r.written_at, r.written_by, r.subject, r.words, r.contact_ids && $2::bigi
        coalesce(a.shown_name, '') AS shown_name
   FROM replies r JOIN cases c ON c.id = r.case_id
   LEFT JOIN agents a ON 'staff:' || a.name = r.written_by
- WHERE (c.id = $1 AND c.merged_into IS NULL) OR c.merged_into = $1
+ WHERE ((c.id = $1 AND c.merged_into IS NULL) OR c.merged_into = $1)
+   AND r.kind <> 'decision' -- its decision says the same, to whoever may read it
  ORDER BY r.id DESC LIMIT $3
 """
 

@@ -23,6 +23,7 @@ from notify.mime import text_of as mail_text
 from notify.planning import QuietHours, Reach, enqueue, notified_of, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
+from notify.reaching import CustomerReach, Seed, StrayReport, reach_of, seeds_now, stray_reports
 from notify.reports import Report, take_reports
 from notify.sms_preview import SmsPreview, Tariff, preview_texts
 from notify.sms_text import write as write_text
@@ -38,6 +39,7 @@ __all__ = [
     "Clue",
     "ClueKind",
     "Colleague",
+    "CustomerReach",
     "FirstNotice",
     "MailPreview",
     "MessageText",
@@ -46,7 +48,9 @@ __all__ = [
     "Reach",
     "ReplyChannel",
     "Report",
+    "Seed",
     "SmsPreview",
+    "StrayReport",
     "Tariff",
     "Told",
     "addressees_of",
@@ -87,10 +91,13 @@ __all__ = [
     "preview",
     "preview_mail",
     "preview_texts",
+    "reach_of",
     "rehearse",
     "release",
     "resume",
+    "seeds_now",
     "set_seeds",
+    "stray_reports",
     "take_reports",
     "told_of",
     "write_text",

@@ -92,7 +92,17 @@ async def test_an_answer_goes_to_the_address_on_file_and_comes_back_into_the_cas
     mailed = re.search(r"https://status.example.com(/t/\S+?)\?", letter["body"])
     assert mailed is not None
     assert "What now?" in await desk.see(mailed[1])
-    [contact] = await desk.rows("SELECT answered_at FROM contacts")
+    # The link in the mail opens the whole case, so it is nowhere but in the mail.
+    stranger = await desk.tell(message="I typed her number", customer_number="N-0001")
+    assert await desk.number_of(stranger) == number
+    await desk.call(f"cases/{number}/decide", {"kind": "refund", "outcome": "granted", "reason": "by_law"})
+    await desk.act(link, "person")
+    for held in (link, stranger):
+        assert mailed[1].removeprefix("/t/")[:20] not in await desk.see(held)
+    assert "What now?" not in await desk.see(stranger)
+    assert "Your next flight" not in await desk.see(stranger)
+    assert (await desk.rows("SELECT count(*) FROM replies WHERE words LIKE '%/t/%'"))[0]["count"] == 0
+    [contact] = await desk.rows("SELECT answered_at FROM contacts ORDER BY id LIMIT 1")
     assert contact["answered_at"] is not None
 
 

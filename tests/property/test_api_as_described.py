@@ -20,6 +20,7 @@ from schemathesis.generation.feedback import FeedbackSources
 from schemathesis.pytest._test_builder import build_operation_test
 from schemathesis.specs.openapi import checks
 
+from app.rights import TABLE
 from tests.support.described import closed
 from tests.support.described_api import AnyCase, AnyOperation, DescribedApi, described_api
 
@@ -51,6 +52,8 @@ def test_every_answer_is_as_the_document_says(api: DescribedApi, who: str) -> No
     thorough, briefly = _document(api, thorough=True), _document(api, thorough=False)
     thorough.validate()
     for operation in _operations(thorough):
+        if who == "agent" and _right(operation) in {None, *TABLE["agent"]}:
+            continue
         # Whoever may not enter is told the same whatever they send: a few tries are enough.
         schema = thorough if who == _who_matters(operation) else briefly
         faults += _faults(schema[operation.path][operation.method], api, who, answers[operation.label])
@@ -62,7 +65,7 @@ def test_every_answer_is_as_the_document_says(api: DescribedApi, who: str) -> No
 
 def _document(api: DescribedApi, *, thorough: bool) -> schemathesis.BaseSchema:
     phases = {"coverage": {"enabled": thorough, "unexpected-methods": ["DELETE"]}}
-    generation = {"deterministic": True, "no-shrink": True, "max-examples": 3 if thorough else 1}
+    generation = {"deterministic": True, "no-shrink": True, "max-examples": 2 if thorough else 1}
     config = SchemathesisConfig.from_dict({"generation": generation, "phases": phases})
     return schemathesis.openapi.from_dict(closed(api.document), config=config)
 
