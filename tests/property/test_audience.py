@@ -95,8 +95,6 @@ async def _narrow(tx: Tx, incident: str, directory: Mapping[str, Any]) -> Scope:
         segment = Segment(
             f"s{number}", {"en": "A", "nl": "A"}, [*one["languages"]], [*one["components"]], [], start, end
         )
-        # A group nobody is in does not exist, so a segment cannot name it: it names nothing then.
-        segment = replace(segment, groups=sorted(one["groups"] & groups))
         keys.append((await define_segment(tx, WRITER, segment, now=NOW)).key)
         await tx.execute(_SEGMENT, {"incident": incident, "segment": f"s{number}"})
     start, end = (None if one is None else NOW + timedelta(minutes=one) for one in directory["window"])
