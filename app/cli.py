@@ -337,6 +337,19 @@ def bench_intake(contacts: Annotated[int, typer.Option(min=1000)] = 30_000) -> N
     _print_json(intake.bench_intake(contacts))
 
 
+@bench_cli.command("identity")
+def bench_identity(
+    records: Annotated[Path | None, typer.Option(help="A CSV of labelled records, in place of the known data.")] = None,
+    only: Annotated[str, typer.Option(help="Only data sets whose name contains this.")] = "",
+    shuffles: Annotated[int, typer.Option(min=0, help="Other orders that must give the same cases.")] = 20,
+) -> None:
+    """Tell who is whom on labelled records, one contact at a time, beside Splink in one batch."""
+    from app.bench import identity  # noqa: PLC0415 (loaded when it runs)
+
+    found = identity.bench_identity(records, only=only, shuffles=shuffles, tell=lambda line: typer.echo(line, err=True))
+    _print_json(found)
+
+
 @bench_cli.command("page")
 def bench_page(seconds: Annotated[float, typer.Option(min=1.0)] = 5.0) -> None:
     """Page views per second against nginx serving the same bytes."""

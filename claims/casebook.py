@@ -10,7 +10,6 @@ from typing import NamedTuple
 import msgspec
 
 from claims.collapse import Case, Plan
-from claims.identity import Key
 from foundation.database import Driver
 
 
@@ -23,6 +22,8 @@ class Waiting(NamedTuple):
     raw: bytes
     received_at: datetime
     delivery_id: int | None
+    continues_id: int | None
+    fingerprint: bytes
 
 
 class Placed(NamedTuple):
@@ -41,15 +42,6 @@ class Entry(NamedTuple):
     detail: Mapping[str, object]
 
 
-class KeyUse(NamedTuple):
-    """A contact uses a key. `customer_id` is whom the directory says the contact is from."""
-
-    key: Key
-    contact_id: int
-    customer_id: int | None
-    surname: str
-
-
 async def keep_to_indexes(connection: Driver) -> None:
     """For this transaction: look rows up one by one. Every statement here touches some hundreds of rows by their keys.
 
@@ -66,7 +58,7 @@ async def claim_waiting(connection: Driver, most: int) -> list[Waiting]:
     """Lock up to `most` contacts that wait for a case, oldest first, passing over those another worker has in hand."""
     rows = await connection.fetch(
         """
-        SELECT id, channel, language, raw, received_at, delivery_id
+        SELECT id, channel, language, raw, received_at, delivery_id, continues_id, fingerprint
           FROM contacts
          WHERE state = 'received' AND (not_before IS NULL OR not_before <= now())
          ORDER BY not_before NULLS FIRST, id
@@ -82,7 +74,7 @@ async def claim_one(connection: Driver, contact_id: int) -> Waiting | None:
     """Lock this contact if it still waits for a case and no other worker has it in hand."""
     row = await connection.fetchrow(
         """
-        SELECT id, channel, language, raw, received_at, delivery_id FROM contacts
+        SELECT id, channel, language, raw, received_at, delivery_id, continues_id, fingerprint FROM contacts
          WHERE id = $1 AND state = 'received' FOR UPDATE SKIP LOCKED
         """,
         contact_id,
@@ -116,80 +108,6 @@ async def look_again(connection: Driver) -> None:
 async def lock_incident(connection: Driver, incident_id: str) -> None:
     """One resolver at a time works on an incident; held until the transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('claims ' || $1, 0))", incident_id)
-
-
-async def key_owners(
-    connection: Driver, incident_id: str, keys: Collection[Key]
-) -> dict[Key, tuple[set[int], set[str]]]:
-    """Who has used each key so far: customers the directory knows, and surnames."""
-    rows = await connection.fetch(
-        """
-        SELECT kind, value,
-               array_agg(DISTINCT customer_id) FILTER (WHERE customer_id IS NOT NULL),
-               array_agg(DISTINCT surname) FILTER (WHERE surname <> '')
-          FROM contact_keys
-          JOIN unnest($2::text[], $3::text[]) AS asked (kind, value) USING (kind, value)
-         WHERE incident_id = $1
-         GROUP BY kind, value
-        """,
-        incident_id,
-        [key.kind for key in keys],
-        [key.value for key in keys],
-    )
-    return {Key(kind, value): (set(owners or ()), set(names or ())) for kind, value, owners, names in rows}
-
-
-async def undecided_users(connection: Driver, incident_id: str, keys: Collection[Key]) -> set[int]:
-    """The contacts, unknown to the directory, that have used any of `keys`."""
-    rows = await connection.fetch(
-        """
-        SELECT DISTINCT contact_id
-          FROM contact_keys
-          JOIN unnest($2::text[], $3::text[]) AS asked (kind, value) USING (kind, value)
-         WHERE incident_id = $1 AND customer_id IS NULL
-        """,
-        incident_id,
-        [key.kind for key in keys],
-        [key.value for key in keys],
-    )
-    return {row[0] for row in rows}
-
-
-async def keys_of(connection: Driver, contact_ids: Collection[int]) -> dict[int, list[Key]]:
-    """The keys of each contact."""
-    found: dict[int, list[Key]] = {contact: [] for contact in contact_ids}
-    rows = await connection.fetch(
-        "SELECT contact_id, kind, value FROM contact_keys WHERE contact_id = ANY ($1::bigint[])", list(contact_ids)
-    )
-    for contact, kind, value in rows:
-        found[contact].append(Key(kind, value))
-    return found
-
-
-async def add_keys(connection: Driver, incident_id: str, uses: Sequence[KeyUse]) -> None:
-    """Remember what new contacts use."""
-    if uses:
-        await connection.execute(
-            """
-            INSERT INTO contact_keys (incident_id, kind, value, contact_id, customer_id, surname)
-            SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::text[])
-            """,
-            incident_id,
-            [use.key.kind for use in uses],
-            [use.key.value for use in uses],
-            [use.contact_id for use in uses],
-            [use.customer_id for use in uses],
-            [use.surname for use in uses],
-        )
-
-
-async def cases_of(connection: Driver, contact_ids: Collection[int]) -> dict[int, tuple[int, str]]:
-    """Contact → (its case, why it is there), for contacts that have one."""
-    rows = await connection.fetch(
-        "SELECT id, case_id, matched_by FROM contacts WHERE id = ANY ($1::bigint[]) AND case_id IS NOT NULL",
-        list(contact_ids),
-    )
-    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 async def touched_cases(
@@ -274,6 +192,19 @@ async def write_cases(connection: Driver, incident_id: str, plan: Plan) -> None:
                 [case.customer_id for case in cases],
                 [case.merged_into for case in cases],
             )
+
+
+async def keep_promises(connection: Driver, merged: Sequence[int]) -> None:
+    """A closed case that takes in an open one is open: somebody in it still waits for an answer."""
+    await connection.execute(
+        """
+        UPDATE cases SET state = 'open', closed_at = NULL, reopened = reopened + 1, reopened_at = now(),
+                         version = version + 1
+         WHERE state = 'closed' AND merged_into IS NULL
+           AND id IN (SELECT merged_into FROM cases WHERE id = ANY ($1::bigint[]) AND state = 'open')
+        """,
+        merged,
+    )
 
 
 async def place(

@@ -5,7 +5,7 @@ contact it was opened for (its *founder*): of the cases whose founders are one p
 redirect to it; a founder who turns out to be somebody else takes the number along.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -42,29 +42,21 @@ class Plan:
     moved: Mapping[int, int]
 
 
-def persons_of(
-    owners: Mapping[int, int | None], groups: Iterable[tuple[int | None, Sequence[int]]]
-) -> dict[int, Person]:
-    """Contact → person. `owners`: decided contact → customer; `groups`: (customer or None, contacts) of the others."""
-    persons = {contact: Person("customer", customer) for contact, customer in owners.items() if customer is not None}
-    for customer, contacts in groups:
-        person = Person("contact", min(contacts)) if customer is None else Person("customer", customer)
-        persons.update(dict.fromkeys(contacts, person))
-    return persons
-
-
-def homes_of(persons: Mapping[int, Person], cases: Sequence[Case]) -> dict[Person, list[Case]]:
+def homes_of(
+    persons: Mapping[int, Person], customers: Mapping[int, Person], cases: Sequence[Case]
+) -> dict[Person, list[Case]]:
     """The cases that belong to each person, oldest first. Empty for a person who has none yet.
 
-    A case belongs to whoever its founder is. A founder outside `persons` was not touched: then the case belongs to the
-    customer of its live case.
+    A case belongs to whoever its founder is, and one opened in advance to its customer. A founder outside `persons` was
+    not touched: then the case belongs to the customer of its live case. `customers`: customer → who that is, where a
+    person decided.
     """
     by_id = {case.id: case for case in cases}
     owned: dict[Person, list[Case]] = {person: [] for person in persons.values()}
     for case in sorted(cases, key=lambda one: one.id):
         if case.merged_into is None and case.customer_id is not None:
-            owned.setdefault(Person("customer", case.customer_id), [])
-        owned.setdefault(_owner(case, persons, by_id), []).append(case)
+            owned.setdefault(_who(case.customer_id, customers), [])
+        owned.setdefault(_owner(case, persons, customers, by_id), []).append(case)
     return owned
 
 
@@ -76,7 +68,12 @@ def first_contacts(persons: Mapping[int, Person]) -> dict[Person, int]:
     return founders
 
 
-def plan(owned: Mapping[Person, Sequence[Case]], founders: Mapping[Person, int], fresh: Sequence[int]) -> Plan:
+def plan(
+    owned: Mapping[Person, Sequence[Case]],
+    founders: Mapping[Person, int],
+    customers: Mapping[int, Person],
+    fresh: Sequence[int],
+) -> Plan:
     """The cases there shall be. `fresh`: an id for each person without a case, all of whom `founders` has."""
     # In order of arrival, so that numbers rise with time.
     homeless = sorted((founders[person], person) for person, cases in owned.items() if not cases)
@@ -95,29 +92,39 @@ def plan(owned: Mapping[Person, Sequence[Case]], founders: Mapping[Person, int],
             shall = replace(case, customer_id=customer, merged_into=merged_into)
             if shall != case:
                 changed.append(shall)
-    return Plan(homes, tuple(opened.values()), changed, _moves(owned, homes))
+    return Plan(homes, tuple(opened.values()), changed, _moves(owned, customers, homes))
 
 
-def _moves(owned: Mapping[Person, Sequence[Case]], homes: Mapping[Person, int]) -> dict[int, int]:
+def _moves(
+    owned: Mapping[Person, Sequence[Case]], customers: Mapping[int, Person], homes: Mapping[Person, int]
+) -> dict[int, int]:
     """Where the other contacts of a case go that was live for a customer and no longer is: with the customer."""
     moves = {}
     for cases in owned.values():
         for case in cases:
             if case.merged_into is None and case.customer_id is not None:
-                home = homes.get(Person("customer", case.customer_id))
+                home = homes.get(_who(case.customer_id, customers))
                 if home is not None and home != case.id:
                     moves[case.id] = home
     return moves
 
 
-def _owner(case: Case, persons: Mapping[int, Person], by_id: Mapping[int, Case]) -> Person:
+def _owner(
+    case: Case, persons: Mapping[int, Person], customers: Mapping[int, Person], by_id: Mapping[int, Case]
+) -> Person:
     if case.founder_id is not None and case.founder_id in persons:
         return persons[case.founder_id]
+    if case.founder_id is None and case.customer_id is not None:
+        return _who(case.customer_id, customers)
     live = case if case.merged_into is None else by_id[case.merged_into]
     if live.customer_id is not None:
-        return Person("customer", live.customer_id)
+        return _who(live.customer_id, customers)
     assert live.founder_id is not None  # a case has a founder, a customer, or both
     return persons.get(live.founder_id, Person("contact", live.founder_id))
+
+
+def _who(customer: int, customers: Mapping[int, Person]) -> Person:
+    return customers.get(customer, Person("customer", customer))
 
 
 def _customer(person: Person) -> int | None:

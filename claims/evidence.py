@@ -11,7 +11,8 @@ from functools import lru_cache
 
 from claims.identity import Evidence, Kind, Known
 from claims.names import PARTICLES, name_words
-from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing
+from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing, tells_apart
+from claims.profiles import Profile, birth_date, house_and_street, name_parts, phone_digits, visible
 from claims.submissions import Submission
 from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 
@@ -62,10 +63,30 @@ def clues_in(said: Submission) -> Clues:
         surname=surname,
         numbers=tuple(_codes(said.customer_number or "")),
         references=tuple(_codes(said.reference or "")),
-        mails=tuple(mail for mail in _mails(said.email or "") if not is_nobodys_mail(mail)),
+        mails=tuple(mail for mail in _mails(visible(said.email or "")) if not is_nobodys_mail(mail)),
         phone=phone,
         regions=ordered,
         phones=phone_readings(phone, ordered) if phone else (),
+    )
+
+
+def profile_in(said: Submission, clues: Clues) -> Profile:
+    """The same for comparing contacts with each other. `clues`: those in `said`."""
+    given, surname = name_parts(clues.name, clues.surname)
+    house, street = house_and_street(said.street_number or "", said.street or "")
+    return Profile(
+        given=given,
+        surname=surname,
+        birth_date=birth_date(said.birth_date or ""),
+        house=house,
+        street=street,
+        suburb=fold_name(visible(said.suburb or ""))[:60],
+        postcode=fold_reference(visible(said.postcode or ""))[:12],
+        region=fold_name(visible(said.region or ""))[:30],
+        mails=clues.mails,
+        phone=phone_digits(clues.phone),
+        references=tuple(code for code in clues.references if tells_apart(code)),
+        numbers=tuple(code for code in clues.numbers if tells_apart(code)),
     )
 
 

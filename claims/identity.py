@@ -1,15 +1,15 @@
-"""Who wrote, and which contacts are one person's: a pure function of the contacts and the directory.
+"""Who wrote, by the directory; and by what contacts find each other. Pure.
 
 It knows no order of arrival, no batches and no cases, so none of these can change its answer. `claims.joining` calls
 it for the part of the contacts that new ones can touch.
 
-Two steps. First `decide`, contact by contact, from the directory alone. Then `groups`, for those the directory does not
-know: contacts that share a *key* (a mail address, phone number, booking or customer number of their own) are one
-person's, and belong to a customer when that customer, and no other, has used the key too.
+Two steps. First `decide` here, contact by contact, from the directory alone. Then those it does not
+know and who share a *key* (a mail address, a name with a birth date, …) are compared (`claims.resemblance`), and those
+that resemble each other enough are one person's (`claims.grouping`). This module says which keys a contact has, and
+when a key has lost its force.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -20,8 +20,13 @@ from notify import ClueKind
 Kind: TypeAlias = ClueKind
 
 
-# A key used under this many surnames belongs to a travel agent, a kiosk or a joker, not to a person.
-MOST_SURNAMES = 3
+# A key used under more surnames than this belongs to a travel agent, a kiosk or a joker. One person's surname is
+# misspelt in several ways, and names are compared besides: so not as few as a family has.
+MOST_SURNAMES = 12
+# Where more contacts than this meet, meeting says nothing: everybody in a village, all who are called Jan Jansen.
+MOST_AT_A_POINT = 60
+# And nobody writes this often, each time something else.
+MOST_USERS = 300
 
 
 class Known(NamedTuple):
@@ -51,22 +56,15 @@ class Evidence:
 class Decision:
     """Who the directory says wrote a contact, and by which clue; and the keys for what it does not know.
 
-    `answered`: it answers a message of ours, which proves whose it is, whatever it says itself.
+    `answered`: it answers a message of ours, which proves whose it is, whatever it says itself. `contradicts`:
+    its clues point at several customers, and `value` holds them.
     """
 
     customer_id: int | None
     because: Kind | Literal["answered"] | None
     value: str
     keys: tuple[Key, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Contacts of one person that the directory did not decide. `via`: the key that holds each to the rest, if any."""
-
-    customer_id: int | None
-    contacts: tuple[int, ...]
-    via: Mapping[int, Key | None]
+    contradicts: bool = False
 
 
 def decide(evidence: Evidence) -> Decision:
@@ -81,6 +79,8 @@ def decide(evidence: Evidence) -> Decision:
         customer, pointing = _alone(evidence.name, said)
     keys = tuple(_keys(evidence))
     if customer is None:
+        if len({who for _, who in pointing}) > 1:
+            return Decision(None, None, _listed(pointing), keys or tuple(_puzzle(pointing)), contradicts=True)
         return Decision(None, None, "", keys or tuple(_puzzle(pointing)))
     because = next(clue for clue, who in pointing if who == customer)
     return Decision(customer, because.kind, because.value, keys)
@@ -190,6 +190,10 @@ def _keys(evidence: Evidence) -> Iterable[Key]:
                 yield Key(f"{kind}+name", f"{value} {evidence.name}")
 
 
+def _listed(pointing: _Pointing) -> str:
+    return ", ".join(dict.fromkeys(f"{clue.kind} {clue.value}" for clue, _ in pointing))
+
+
 def _puzzle(pointing: _Pointing) -> Iterable[Key]:
     """The key of a contact whose clues contradict each other: all of them together, so that it can be sent twice."""
     kinds = {clue.kind for clue, _ in pointing}
@@ -197,66 +201,30 @@ def _puzzle(pointing: _Pointing) -> Iterable[Key]:
         yield Key(max(kinds, key=_STRONGEST_FIRST.index), " ".join(clue.value for clue, _ in pointing))
 
 
-def has_force(owners: AbstractSet[int], surnames: AbstractSet[str]) -> bool:
-    """Whether a key joins those who use it: not when two customers do, nor under more surnames than a person has.
+@dataclass(slots=True)
+class Use:
+    """Who has used a key so far: contacts, the customers of those the directory knows, and the surnames they gave."""
 
-    Both sets only grow as contacts come in, so a key that has lost its force never gets it back.
+    contacts: set[int] = field(default_factory=set)
+    customers: set[int] = field(default_factory=set)
+    surnames: set[str] = field(default_factory=set)
+
+    def add(self, contact: int, customer: int | None, surname: str) -> None:
+        """One more contact uses the key."""
+        self.contacts.add(contact)
+        if customer is not None:
+            self.customers.add(customer)
+        if surname:
+            self.surnames.add(surname)
+
+
+def has_force(key: Key, use: Use) -> bool:
+    """Whether a key still brings those together who use it.
+
+    An address, number or booking does not when two customers use it, nor under more surnames than a person has. A
+    meeting point does not when too many meet there. What is counted only grows as contacts come in, so a key that has
+    lost its force never gets it back.
     """
-    return len(owners) < 2 and len(surnames) <= MOST_SURNAMES
-
-
-def groups(
-    undecided: Mapping[int, Sequence[Key]],
-    owners: Mapping[Key, AbstractSet[int]],
-    surnames: Mapping[Key, AbstractSet[str]],
-) -> list[Group]:
-    """The persons behind `undecided` contacts (contact id → its keys), each with its customer if there is exactly one.
-
-    `owners`: the customers whose decided contacts use a key; `surnames`: those it is used under. A group that touches
-    two customers belongs to neither: a person has to look.
-    """
-    forceful = {
-        contact: [key for key in keys if has_force(owners.get(key, _NO_OWNERS), surnames.get(key, _NO_NAMES))]
-        for contact, keys in undecided.items()
-    }
-    users: dict[Key, list[int]] = {}
-    for contact, keys in forceful.items():
-        for key in keys:
-            users.setdefault(key, []).append(contact)
-    made = []
-    for members in _components(forceful, users):
-        customers = {owner for contact in members for key in forceful[contact] for owner in owners.get(key, ())}
-        customer = next(iter(customers)) if len(customers) == 1 else None
-        via = {
-            contact: _holding(forceful[contact], users, owners if customer is not None else {}) for contact in members
-        }
-        made.append(Group(customer, tuple(sorted(members)), via))
-    return made
-
-
-_NO_OWNERS: frozenset[int] = frozenset()
-_NO_NAMES: frozenset[str] = frozenset()
-
-
-def _components(keys_of: Mapping[int, Sequence[Key]], users: Mapping[Key, Sequence[int]]) -> Iterable[list[int]]:
-    seen: set[int] = set()
-    for start in keys_of:
-        if start in seen:
-            continue
-        seen.add(start)
-        members = [start]
-        for contact in members:  # grows while we walk it
-            for key in keys_of[contact]:
-                fresh = [other for other in users[key] if other not in seen]
-                seen.update(fresh)
-                members.extend(fresh)
-        yield members
-
-
-def _holding(
-    keys: Sequence[Key], users: Mapping[Key, Sequence[int]], owners: Mapping[Key, AbstractSet[int]]
-) -> Key | None:
-    """The key to name when somebody asks why a contact is where it is: one the customer uses, else one others share."""
-    owned = [key for key in keys if owners.get(key)]
-    shared = [key for key in keys if len(users[key]) > 1]
-    return min(owned or shared, default=None)
+    if key.kind.startswith("by "):
+        return len(use.contacts) <= MOST_AT_A_POINT
+    return len(use.customers) < 2 and len(use.surnames) <= MOST_SURNAMES and len(use.contacts) <= MOST_USERS

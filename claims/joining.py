@@ -1,139 +1,135 @@
-"""Makes an incident's cases agree with who wrote: loads what a batch can touch, asks the rules, writes the outcome.
+"""Makes an incident's cases agree with who wrote: loads what a change can touch, asks the rules, writes the outcome.
 
-It holds no rule itself: `claims.identity` says who is one person, `claims.collapse` which case is theirs.
+It holds no rule itself: `claims.grouping` says who is one person, `claims.collapse` which case is theirs.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from claims import casebook
-from claims.casebook import Entry, KeyUse, Placed
-from claims.collapse import Case, Person, Plan, case_number, first_contacts, homes_of, persons_of, plan
-from claims.identity import Decision, Group, Key, groups, has_force
-from foundation.actors import SYSTEM
+from claims.casebook import Entry, Placed
+from claims.collapse import Case, Person, Plan, case_number, first_contacts, homes_of, plan
+from claims.grouping import persons
+from claims.linking import Found, Read, link
+from claims.region import Region, newest_first, region_of
+from foundation.actors import SYSTEM, Actor
 from foundation.database import Driver
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A contact that has been read and held against the directory."""
-
-    id: int
-    surname: str
-    decision: Decision
-
-
 class Reason(NamedTuple):
-    """Why a contact is where it is, as the journal tells: a code, and the value that did it."""
+    """Why a contact is where it is, as the journal tells: a code, the value that did it, and the contact it is like."""
 
     code: str
     value: str
+    like: int | None = None
 
 
-@dataclass(slots=True)
-class _Closure:
-    """Everything in an incident that a batch can touch."""
+class Moved(NamedTuple):
+    """A contact that is in another case than before."""
 
-    undecided: dict[int, Sequence[Key]] = field(default_factory=dict)
-    owners: dict[Key, set[int]] = field(default_factory=dict)
-    surnames: dict[Key, set[str]] = field(default_factory=dict)
+    contact_id: int
+    was: int
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What is new: contacts, links between contacts; and who did it."""
+
+    batch: Sequence[Read]
+    found: Found
+    actor: Actor
 
 
 async def join(connection: Driver, incident_id: str, batch: Sequence[Read]) -> None:
-    """Work out the persons that `batch` touches, and make the incident's cases agree. The incident must be locked."""
-    closure = await _closure(connection, incident_id, batch)
-    found = groups(closure.undecided, closure.owners, closure.surnames)
-    decided = {one.id: one.decision.customer_id for one in batch}
-    persons = persons_of(decided, ((group.customer_id, group.contacts) for group in found))
-    earlier = await _earlier(connection, closure, decided)
-    cases = await casebook.touched_cases(
-        connection, incident_id, closure.undecided, {one.id for one in persons.values() if one.kind == "customer"}
-    )
-    shall = await _plan(connection, incident_id, persons, cases)
+    """Give the contacts of a batch their cases, and put right whatever they touch. The incident must be locked."""
+    linked = await link(connection, incident_id, batch)
+    region = await region_of(connection, incident_id, batch, linked.touched - {one.id for one in batch})
+    await _agree(connection, incident_id, region, _Change(batch, linked.found, SYSTEM))
+
+
+async def regroup(
+    connection: Driver, incident_id: str, actor: Actor, contacts: Collection[int], customers: Collection[int]
+) -> list[Moved]:
+    """Put right the cases of these, because what people say of them has changed. The incident must be locked."""
+    region = await region_of(connection, incident_id, (), contacts, customers)
+    return await _agree(connection, incident_id, region, _Change((), {}, actor))
+
+
+async def _agree(connection: Driver, incident_id: str, region: Region, change: _Change) -> list[Moved]:
+    who, customers = persons(region.items, list(region.links.values()), newest_first(region.decisions), region.proofs)
+    cases = await casebook.touched_cases(connection, incident_id, who, customers)
+    shall = await _plan(connection, incident_id, who, customers, cases)
     await casebook.write_cases(connection, incident_id, shall)
-    reasons = _reasons(batch, found)
+    reasons = _reasons(change.batch, who, change.found, region)
     placed = [
         Placed(contact, shall.homes[person], reasons[contact].code)
-        for contact, person in persons.items()
-        if contact not in earlier or earlier[contact][0] != shall.homes[person]
+        for contact, person in who.items()
+        if contact not in region.placed or region.placed[contact][0] != shall.homes[person]
     ]
-    await casebook.place(connection, incident_id, placed, decided)
+    known = {contact: item.customer_id for contact, item in region.items.items()}
+    await casebook.place(connection, incident_id, placed, known)
     if shall.moved:
-        await casebook.move_rest(connection, shall.moved, persons)
-    await casebook.add_keys(connection, incident_id, list(_key_uses(batch)))
+        await casebook.move_rest(connection, shall.moved, who)
+    if shall.changed:
+        await casebook.keep_promises(connection, [case.id for case in shall.changed if case.merged_into is not None])
     before = {case.id: case for case in cases}
-    await casebook.write_journal(connection, str(SYSTEM), _journal(shall, placed, reasons, earlier, before))
+    await casebook.write_journal(connection, str(change.actor), _journal(shall, placed, reasons, region.placed, before))
+    return [
+        Moved(one.contact_id, region.placed[one.contact_id][0], one.case_id)
+        for one in placed
+        if one.contact_id in region.placed
+    ]
 
 
-async def _closure(connection: Driver, incident_id: str, batch: Sequence[Read]) -> _Closure:
-    """The contacts of the batch, and all earlier ones the directory does not know that keys lead to, step by step.
-
-    A key that had lost its force before this batch leads nowhere: it joined nobody, and never will again.
-    """
-    closure = _Closure()
-    for use in _key_uses(batch):
-        owners, surnames = closure.owners.setdefault(use.key, set()), closure.surnames.setdefault(use.key, set())
-        if use.customer_id is not None:
-            owners.add(use.customer_id)
-        if use.surname:
-            surnames.add(use.surname)
-    closure.undecided.update({one.id: one.decision.keys for one in batch if one.decision.customer_id is None})
-    frontier = set(closure.owners)
-    while frontier:
-        used = await casebook.key_owners(connection, incident_id, frontier)
-        for key, (owners, surnames) in used.items():
-            closure.owners.setdefault(key, set()).update(owners)
-            closure.surnames.setdefault(key, set()).update(surnames)
-        leading = [key for key, (owners, surnames) in used.items() if has_force(owners, surnames)]
-        reached = await casebook.undecided_users(connection, incident_id, leading) if leading else set()
-        fresh = await casebook.keys_of(connection, reached - closure.undecided.keys()) if reached else {}
-        closure.undecided.update(fresh)
-        frontier = {key for keys in fresh.values() for key in keys} - closure.owners.keys()
-        for key in frontier:
-            closure.owners[key], closure.surnames[key] = set(), set()
-    return closure
-
-
-async def _earlier(
-    connection: Driver, closure: _Closure, decided: Mapping[int, int | None]
-) -> dict[int, tuple[int, str]]:
-    known = closure.undecided.keys() - decided.keys()
-    return await casebook.cases_of(connection, known) if known else {}
-
-
-async def _plan(connection: Driver, incident_id: str, persons: Mapping[int, Person], cases: Sequence[Case]) -> Plan:
-    owned = homes_of(persons, cases)
-    founders = first_contacts(persons)
+async def _plan(
+    connection: Driver,
+    incident_id: str,
+    who: Mapping[int, Person],
+    customers: Mapping[int, Person],
+    cases: Sequence[Case],
+) -> Plan:
+    owned = homes_of(who, customers, cases)
+    founders = first_contacts(who)
     homeless = [person for person, theirs in owned.items() if not theirs]
     for person in homeless:
         if person not in founders:  # their number left with its founder, who is somebody else after all
-            founders[person] = await casebook.first_other_contact(connection, incident_id, person.id, persons)
-    return plan(owned, founders, await casebook.fresh_case_ids(connection, len(homeless)))
+            founders[person] = await casebook.first_other_contact(connection, incident_id, person.id, who)
+    return plan(owned, founders, customers, await casebook.fresh_case_ids(connection, len(homeless)))
 
 
-def _key_uses(batch: Sequence[Read]) -> list[KeyUse]:
-    return [
-        KeyUse(key, one.id, one.decision.customer_id, one.surname)
-        for one in batch
-        for key in dict.fromkeys(one.decision.keys)
-    ]
-
-
-def _reasons(batch: Sequence[Read], found: Sequence[Group]) -> dict[int, Reason]:
-    """Contact → why it is where it is: the clue the directory knows, the key it shares, or that it stands alone."""
-    reasons = {}
+def _reasons(batch: Sequence[Read], who: Mapping[int, Person], found: Found, region: Region) -> dict[int, Reason]:
+    """Contact → why it is where it is: a clue the directory knows, what it has in common, or that it stands alone."""
+    reasons = {contact: Reason("nobody_known", "") for contact in who}
+    for contact, (_, code) in region.placed.items():
+        reasons[contact] = Reason(code, "")
+    silent = {one.id for one in batch if not one.keys}
+    reasons.update(dict.fromkeys(silent, Reason("nothing_to_go_by", "")))
     for one in batch:
-        if one.decision.because is not None:
+        if one.decision.contradicts:
+            reasons[one.id] = Reason("clues_disagree", one.decision.value)
+    _resembling(reasons, who, found)
+    for judged in region.decisions.values():
+        for person in (*judged.one, *judged.other):
+            if person.kind == "contact" and person.id in who:
+                reasons[person.id] = Reason("by_hand", "")
+    for one in batch:
+        if one.decision.because is not None and who[one.id].kind == "customer":
             reasons[one.id] = Reason(one.decision.because, one.decision.value)
-    nameless = {one.id for one in batch if not one.decision.keys}
-    for group in found:
-        for contact, key in group.via.items():
-            if key is not None:
-                reasons[contact] = Reason(f"same_{key.kind.removesuffix('+name')}", key.value)
-            else:
-                reasons[contact] = Reason("nothing_to_go_by" if contact in nameless else "nobody_known", "")
     return reasons
+
+
+def _resembling(reasons: dict[int, Reason], who: Mapping[int, Person], found: Found) -> None:
+    best: dict[int, tuple[float, int]] = {}
+    for (one, other), resembles in found.items():
+        if who.get(one) is None or who.get(one) != who.get(other):
+            continue
+        top = max(resembles.agreed, key=lambda each: each.weight)
+        for contact, like in ((one, other), (other, one)):
+            if contact not in best or (resembles.weight, -like) > best[contact]:
+                best[contact] = (resembles.weight, -like)
+                reasons[contact] = Reason(f"same_{top.field}", "", like)
 
 
 def _journal(
@@ -146,7 +142,10 @@ def _journal(
     founders = {case.founder_id for case in shall.opened}
     entries = []
     for one in placed:
-        told = {"contact": one.contact_id, "because": one.matched_by, "value": reasons[one.contact_id].value}
+        why = reasons[one.contact_id]
+        told: dict[str, object] = {"contact": one.contact_id, "because": one.matched_by, "value": why.value}
+        if why.like is not None:
+            told["like"] = why.like
         if one.contact_id in earlier:
             entries.append(Entry(earlier[one.contact_id][0], "contact_left", {**told, "to": case_number(one.case_id)}))
         event = "opened" if one.contact_id in founders else "contact_joined"

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -18,10 +19,13 @@ from claims import casebook
 from claims.acknowledging import note_due
 from claims.casebook import Waiting
 from claims.claiming import heard
-from claims.evidence import clues_in, evidence_of, questions
-from claims.identity import Decision, Known, decide
-from claims.joining import Read, join
+from claims.evidence import Clues, clues_in, evidence_of, profile_in, questions
+from claims.identity import Decision, Evidence, Known, decide
+from claims.joining import join
+from claims.linking import Read
 from claims.ports import Outage, OutageLookup
+from claims.profiles import meeting_points
+from claims.resemblance import is_named
 from claims.submissions import NOTHING_SAID, Submission, named_incident, stored_submission
 from claims.threading import threads
 from foundation.database import Database, DatabaseAway, Driver, Tx, driver
@@ -107,7 +111,8 @@ class Resolver:
 
     async def _resolve(self, tx: Tx, connection: Driver, waiting: Sequence[Waiting], current: Sequence[Outage]) -> None:
         said = {one.id: stored_submission(one.channel, one.raw) or NOTHING_SAID for one in waiting}
-        read = await _proven(tx, waiting, said, await read_contacts(tx, said))
+        marks = {one.id: one.fingerprint for one in waiting}
+        read = await _proven(tx, waiting, said, await read_contacts(tx, said, marks))
         await _threaded(tx, waiting, said)
         came = {one.id: one.received_at for one in waiting}
         batches, unplaced = await self._by_incident(tx, read, said, came, current)
@@ -177,7 +182,7 @@ async def _proven(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submission
         if topic == "incident" and not named_incident(said[contact].incident):
             said[contact] = msgspec.structs.replace(said[contact], incident=incident)
     return [
-        Read(one.id, one.surname, Decision(whose.customer_id, "answered", whose.customer_number, ()))
+        replace(one, decision=Decision(whose.customer_id, "answered", whose.customer_number, ()), keys=())
         if (whose := proven.get(one.id)) is not None and whose.customer_id is not None
         else one
         for one in read
@@ -192,11 +197,23 @@ async def _threaded(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submissi
             said[contact] = msgspec.structs.replace(said[contact], incident=thread.incident_id)
 
 
-async def read_contacts(tx: Tx, said: Mapping[int, Submission]) -> list[Read]:
-    """Who the directory says wrote each contact; one question to it for the whole batch."""
+async def read_contacts(tx: Tx, said: Mapping[int, Submission], marks: Mapping[int, bytes]) -> list[Read]:
+    """Who the directory says wrote each contact; one question for all. `marks`: their fingerprints."""
     clues = {contact: clues_in(one) for contact, one in said.items()}
     asked = [question for contact, one in clues.items() for question in questions(contact, one)]
     fits: dict[int, dict[tuple[str, str], list[Known]]] = {contact: {} for contact in said}
     for place, kind, customer_id, name, value in await find_customers(tx, asked, limit=MOST_SHARING):
         fits[place].setdefault((kind, value), []).append(Known(customer_id, name))
-    return [Read(contact, one.surname, decide(evidence_of(one, fits[contact]))) for contact, one in clues.items()]
+    return [
+        read_one(contact, one, evidence_of(one, fits[contact]), said[contact], marks[contact])
+        for contact, one in clues.items()
+    ]
+
+
+def read_one(contact: int, clues: Clues, evidence: Evidence, said: Submission, mark: bytes) -> Read:
+    """A contact, read. Keys: what the directory cannot place; meeting points where that, or more, is said."""
+    decision, profile = decide(evidence), profile_in(said, clues)
+    keys = decision.keys
+    if is_named(profile) and (decision.customer_id is None or profile.birth_date or profile.postcode):
+        keys = tuple(dict.fromkeys((*keys, *meeting_points(profile))))
+    return Read(contact, clues.surname, decision, profile, keys, mark)

@@ -40,6 +40,12 @@ LONGEST = {
     "message": 10_000,
     "incident": 60,
     "language": 35,
+    "birth_date": 40,
+    "street_number": 20,
+    "street": 200,
+    "suburb": 100,
+    "postcode": 20,
+    "region": 60,
 }
 
 
@@ -60,6 +66,12 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     asks_for: AsksFor | Literal[""] | None = None
     incident: Annotated[str, _most("incident")] | None = None
     language: Annotated[str, _most("language")] | None = None
+    birth_date: Annotated[str, _most("birth_date")] | None = None
+    street_number: Annotated[str, _most("street_number")] | None = None
+    street: Annotated[str, _most("street")] | None = None
+    suburb: Annotated[str, _most("suburb")] | None = None
+    postcode: Annotated[str, _most("postcode")] | None = None
+    region: Annotated[str, _most("region")] | None = None
 
 
 class MailSubmission(Submission, frozen=True, kw_only=True):
@@ -69,7 +81,8 @@ class MailSubmission(Submission, frozen=True, kw_only=True):
 
 
 NOTHING_SAID = Submission()
-FIELDS = Submission.__struct_fields__
+# Those that the form asks for. Birth date and address come over the API, from systems that have them.
+FIELDS = Submission.__struct_fields__[: Submission.__struct_fields__.index("birth_date")]
 _SPOKEN = ("name", "customer_number", "reference", "email", "phone", "message", "asks_for")
 _INCIDENT_ID = re.compile("[a-z0-9]{12}")
 _json = msgspec.json.Decoder(Submission)

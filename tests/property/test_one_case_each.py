@@ -70,7 +70,9 @@ class World:
 
     async def empty(self) -> None:
         async with self.database.transaction() as tx:
-            await (await driver(tx)).execute("TRUNCATE case_journal, contact_keys, contacts, cases")
+            await (await driver(tx)).execute(
+                "TRUNCATE case_journal, contact_links, contact_profiles, contact_keys, contacts, cases CASCADE"
+            )
 
     async def storm(self, batches: Sequence[Sequence[tuple[str, Said]]], *, batch: int = 500) -> dict[str, str]:
         """Send the batches one after another, resolving in between; key → receipt."""

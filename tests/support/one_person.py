@@ -1,13 +1,25 @@
 """Who is one person, worked out the slow and obvious way, to hold the real rules against.
 
-It knows the whole directory and all contacts at once, looks at every pair, and repeats until nothing changes. It shares
-with the rules only the comparison of two names.
+It knows the whole directory and all contacts at once and looks at every pair. Of the customer it makes up its own mind;
+how much two contacts resemble each other it asks the rules, whose own tests say what they should say.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from claims.names import PARTICLES, Agreement, agreement
+import msgspec
+
+from claims import grouping
+from claims.collapse import Person
+from claims.evidence import clues_in, evidence_of, questions
+from claims.grouping import Item, Link
+from claims.identity import Key, Known, Use, has_force
+from claims.intake import fingerprint
+from claims.linking import Read
+from claims.names import Agreement, agreement
+from claims.resemblance import is_named, resemblance
+from claims.resolver import read_one
+from claims.submissions import Submission
 from notify import fold_name
 
 Said = Mapping[str, str]
@@ -75,77 +87,43 @@ def _goes_with(field: str, name: str, customer: Customer) -> Agreement:
 
 
 def partition(contacts: Sequence[Said], directory: Sequence[Customer]) -> set[tuple[frozenset[int], int | None]]:
-    """The persons behind `contacts`: (their places in the sequence, the customer or None)."""
-    customers = [customer_of(said, directory) for said in contacts]
-    keys = [_keys(said, directory) for said in contacts]
-
-    def joins(key: str) -> bool:
-        users = [place for place, theirs in enumerate(keys) if key in theirs]
-        owners = {customers[place] for place in users} - {None}
-        surnames = {_surname(contacts[place]) for place in users} - {""}
-        return len(owners) < 2 and len(surnames) < 4
-
-    live = {key for theirs in keys for key in theirs if joins(key)}
-    label = list(range(len(contacts)))
-    changed = True
-    while changed:
-        changed = False
-        for one in range(len(contacts)):
-            for other in range(len(contacts)):
-                unknown = customers[one] is None and customers[other] is None
-                if unknown and label[one] > label[other] and keys[one] & keys[other] & live:
-                    label[one] = label[other]
-                    changed = True
-    home: dict[int, int | None] = {}
-    for group in {label[place] for place in range(len(contacts)) if customers[place] is None}:
-        theirs = set().union(*(keys[place] for place in range(len(contacts)) if label[place] == group)) & live
-        touched = {customers[place] for place in range(len(contacts)) if keys[place] & theirs} - {None}
-        home[group] = next(iter(touched)) if len(touched) == 1 else None
-    persons: dict[tuple[str, int], set[int]] = {}
-    for place in range(len(contacts)):
-        owner = customers[place] if customers[place] is not None else home[label[place]]
-        person = ("customer", owner) if owner is not None else ("group", label[place])
+    """The persons behind `contacts`: (their places in the sequence, the customer or None). All at once, every pair."""
+    read = [_read(place, said, directory) for place, said in enumerate(contacts)]
+    for one, said in zip(read, contacts, strict=True):
+        assert one.decision.customer_id == customer_of(said, directory)
+    uses: dict[Key, Use] = {}
+    for one in {(one.profile, one.keys, one.decision.customer_id): one for one in reversed(read)}.values():
+        for key in one.keys:
+            uses.setdefault(key, Use()).add(one.id, one.decision.customer_id, one.surname)
+    shared = {key for key, use in uses.items() if not has_force(key, use)}
+    links = []
+    for one in read:
+        for other in read[: one.id]:
+            known = one.decision.customer_id is not None and other.decision.customer_id is not None
+            if not known and {*one.keys} & {*other.keys} - shared:
+                found = resemblance(one.profile, other.profile, shared)
+                if found.outcome == "join":
+                    links.append(Link(other.id, one.id, found.weight))
+    items = {one.id: Item(one.decision.customer_id, is_named(one.profile), one.mark) for one in read}
+    persons: dict[Person, set[int]] = {}
+    for place, person in grouping.persons(items, links)[0].items():
         persons.setdefault(person, set()).add(place)
-    return {(frozenset(places), person if kind == "customer" else None) for (kind, person), places in persons.items()}
+    return {(frozenset(places), who.id if who.kind == "customer" else None) for who, places in persons.items()}
 
 
-def _keys(said: Said, directory: Sequence[Customer]) -> set[str]:
-    name, surname = _name(said), _surname(said)
-    keys = set()
-    clues = [(field, said[field]) for field in FIELDS if said.get(field, "") not in ("", *PLACEHOLDERS)]
-    for field, value in clues:
-        fitting = [one for one in directory if one.has(field, value)]
-        strangers = all(_goes_with(field, name, one) == Agreement.NONE for one in fitting)
-        if field in ("email", "phone") and not fitting:
-            keys |= {f"{field} {value}"}
-        if field in ("email", "phone") and name and strangers:
-            keys |= {f"{field}, name {value} {name}"}
-        if field not in ("email", "phone") and surname and strangers:
-            keys |= {f"{field} {value} {surname}", f"{field}, name {value} {name}"}
-    if not keys and customer_of(said, directory) is None:
-        keys = _contradiction(clues, name, directory)
-    return keys
-
-
-def _contradiction(clues: Sequence[tuple[str, str]], name: str, directory: Sequence[Customer]) -> set[str]:
-    """What a contact holds that fits customers but not one: the same, all of it, may be sent twice."""
-    sure = []
-    for field, value in clues:
-        levels = [_goes_with(field, name, one) for one in directory if one.has(field, value)]
-        by_name = max(levels, default=Agreement.NONE)
-        if name and by_name and levels.count(by_name) == 1:
-            sure.append(f"{field} {value}")
-        if not name and field != "reference" and len(levels) == 1:
-            sure.append(f"{field} {value}")
-    return {"contradiction " + ", ".join(sure)} if len(sure) > 1 else set()
+def _read(place: int, said: Said, directory: Sequence[Customer]) -> Read:
+    submission = msgspec.convert(dict(said), Submission)
+    clues = clues_in(submission)
+    fits: dict[tuple[str, str], list[Known]] = {}
+    fields = {"customer_number": "customer_number", "reference": "reference", "mail": "email", "phone": "phone"}
+    for question in questions(0, clues):
+        for one in directory:
+            if one.has(fields[question.kind], question.value):
+                fits.setdefault((question.kind, question.value), []).append(Known(one.id, fold_name(one.name)))
+    return read_one(place, clues, evidence_of(clues, fits), submission, fingerprint(msgspec.json.encode(dict(said))))
 
 
 def _name(said: Said) -> str:
     """The folded name, `De Vries, Jan` as Jan de Vries, without Mr and Mevr."""
     last, _, first = said.get("name", "").partition(",")
     return " ".join(word for word in fold_name(f"{first} {last}").split() if word not in ("mr", "mevr"))
-
-
-def _surname(said: Said) -> str:
-    words = [word for word in _name(said).split() if word not in PARTICLES]
-    return words[-1] if words else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from claims.collapse import Case, Person, Plan, first_contacts, homes_of, persons_of, plan
+from claims.collapse import Case, Person, Plan, first_contacts, homes_of, plan
 
 ANNA = Person("customer", 7)
 
@@ -10,9 +10,14 @@ ANNA = Person("customer", 7)
 def planned(
     decided: dict[int, int | None], groups: Sequence[tuple[int | None, Sequence[int]]], cases: Sequence[Case]
 ) -> Plan:
-    persons = persons_of(decided, groups)
-    owned = homes_of(persons, cases)
-    return plan(owned, first_contacts(persons), [100 + n for n in range(sum(not theirs for theirs in owned.values()))])
+    persons = {contact: Person("customer", customer) for contact, customer in decided.items() if customer is not None}
+    for customer, contacts in groups:
+        person = Person("contact", min(contacts)) if customer is None else Person("customer", customer)
+        persons.update(dict.fromkeys(contacts, person))
+    owned = homes_of(persons, {}, cases)
+    return plan(
+        owned, first_contacts(persons), {}, [100 + n for n in range(sum(not theirs for theirs in owned.values()))]
+    )
 
 
 def test_a_person_without_a_case_gets_one_founded_by_their_first_contact() -> None:

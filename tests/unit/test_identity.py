@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from claims.identity import Evidence, Group, Key, Kind, Known, decide, groups
+from claims.identity import MOST_AT_A_POINT, MOST_SURNAMES, Evidence, Key, Kind, Known, Use, decide, has_force
 
 ANNA, BEN, CLARA = Known(1, "anna jansen"), Known(2, "ben jansen"), Known(3, "clara de vries")
 
@@ -147,45 +147,35 @@ def test_a_reference_nobody_has_is_a_key_only_with_a_surname() -> None:
     assert Key("reference", "QWERTZ kok") in decide(evidence("kim kok", reference={"QWERTZ": []})).keys
 
 
-MAIL, PHONE = Key("mail", "p@home"), Key("phone", "+31612345678")
+MAIL = Key("mail", "p@home")
 
 
-def one(found: list[Group]) -> Group:
-    (group,) = found
-    return group
+def used(*surnames: str, customers: Sequence[int | None] = ()) -> Use:
+    use = Use()
+    for place, surname in enumerate(surnames):
+        use.add(place, customers[place] if place < len(customers) else None, surname)
+    return use
 
 
-def test_contacts_that_share_a_key_are_one_person() -> None:
-    group = one(groups({1: [MAIL], 2: [MAIL, PHONE], 3: [PHONE]}, {}, {}))
-    assert (group.customer_id, group.contacts) == (None, (1, 2, 3))
-    assert group.via == {1: MAIL, 2: MAIL, 3: PHONE}
+def test_a_key_has_force_while_one_person_may_be_behind_it() -> None:
+    assert has_force(MAIL, used("jansen", "jansen", "janssen", customers=[7, None, 7]))
 
 
-def test_contacts_without_keys_stay_alone() -> None:
-    assert sorted(group.contacts for group in groups({1: [], 2: []}, {}, {})) == [(1,), (2,)]
+def test_a_key_that_two_customers_use_has_none() -> None:
+    assert not has_force(MAIL, used("jansen", "jansen", customers=[7, 8]))
 
 
-def test_a_key_that_one_customer_uses_brings_its_other_users_to_that_customer() -> None:
-    group = one(groups({1: [MAIL], 2: [MAIL]}, {MAIL: {7}}, {}))
-    assert (group.customer_id, group.via) == (7, {1: MAIL, 2: MAIL})
+def test_a_key_used_under_many_surnames_has_none() -> None:
+    assert not has_force(MAIL, used(*(f"name{n}" for n in range(MOST_SURNAMES + 1))))
 
 
-def test_a_key_that_two_customers_use_joins_nobody() -> None:
-    found = groups({1: [MAIL], 2: [MAIL]}, {MAIL: {7, 8}}, {})
-    assert [(group.customer_id, group.contacts) for group in found] == [(None, (1,)), (None, (2,))]
+def test_a_meeting_point_closes_when_too_many_meet() -> None:
+    point = Key("by name", "jan jansen")
+    assert has_force(point, used(*["jansen"] * MOST_AT_A_POINT, customers=[7, 8]))
+    assert not has_force(point, used(*["jansen"] * (MOST_AT_A_POINT + 1)))
 
 
-def test_where_a_key_is_shared_the_key_with_the_name_still_joins() -> None:
-    named = Key("mail+name", "p@home kim kok")
-    group = one(groups({1: [MAIL, named]}, {MAIL: {7, 8}, named: {7}}, {}))
-    assert (group.customer_id, group.via) == (7, {1: named})
-
-
-def test_a_key_used_under_many_surnames_joins_nobody() -> None:
-    found = groups({1: [MAIL], 2: [MAIL]}, {}, {MAIL: {"a", "b", "c", "d"}})
-    assert len(found) == 2
-
-
-def test_contacts_between_two_customers_belong_to_neither() -> None:
-    group = one(groups({1: [MAIL, PHONE]}, {MAIL: {7}, PHONE: {8}}, {}))
-    assert (group.customer_id, group.contacts) == (None, (1,))
+def test_clues_that_contradict_each_other_are_told() -> None:
+    decision = decide(evidence(customer_number={"N1": [ANNA]}, mail={"b@x": [BEN]}))
+    assert (decision.contradicts, decision.value) == (True, "customer_number N1, mail b@x")
+    assert not decide(evidence("kim kok", mail={"p@home": []})).contradicts

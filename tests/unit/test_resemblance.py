@@ -1,0 +1,93 @@
+"""What two contacts have in common, and what that is worth, a sentence each."""
+
+import msgspec
+import pytest
+
+from claims.evidence import clues_in, profile_in
+from claims.identity import Key
+from claims.profiles import Profile
+from claims.resemblance import WEIGHTS, resemblance
+from claims.submissions import Submission
+
+
+def says(**said: str) -> Profile:
+    submission = msgspec.convert(said, Submission)
+    return profile_in(submission, clues_in(submission))
+
+
+ANNA = says(name="Anna Jansen", email="anna@home.example", phone="06 12345678")
+
+
+def outcome(one: Profile, other: Profile) -> str:
+    assert resemblance(one, other)[:2] == resemblance(other, one)[:2], "which is first says nothing"
+    return resemblance(one, other).outcome
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "Jansen, Anna", "email": "anna@home.example"},
+        {"name": "Ana Jansen", "email": "anna@home.example"},
+        {"name": "Anna Jansen", "phone": "+31612345678"},
+        {"name": "A Jansen", "email": "ana@home.example", "phone": "0612345678"},
+        {"email": "anna@home.example"},
+    ],
+)
+def test_one_person(other: dict[str, str]) -> None:
+    assert outcome(ANNA, says(**other)) == "join"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "Ben Bakker", "email": "anna@home.example"},
+        {"name": "Ben Jansen", "email": "anna@home.example", "phone": "0612345678"},
+        {"name": "Anna Jansen"},
+        {"name": "Anna Jansen", "email": "someone@else.example"},
+        {"message": "Help"},
+    ],
+)
+def test_not_enough_for_one_person(other: dict[str, str]) -> None:
+    assert outcome(ANNA, says(**other)) != "join"
+
+
+def test_too_much_for_strangers_and_too_little_to_join_is_for_a_person() -> None:
+    assert outcome(ANNA, says(name="Anna Jansen", email="other@else.example", phone="0612345678")) == "review"
+
+
+def test_a_booking_code_at_one_slip_and_the_whole_name_are_for_a_person_or_better() -> None:
+    one, other = says(name="Anna Jansen", reference="AB12CD"), says(name="Anna Jansen", reference="AB12CE")
+    assert outcome(one, other) in {"review", "join"}
+    assert outcome(one, says(name="Ben Bakker", reference="AB12CD")) == "apart"
+
+
+def test_two_of_one_family_who_travel_together_are_two() -> None:
+    one = says(name="Anna Jansen", reference="AB12CD", email="jansen@home.example")
+    assert outcome(one, says(name="Ben Jansen", reference="AB12CD")) == "apart"
+
+
+def test_a_birth_date_that_differs_speaks_against() -> None:
+    one, other = says(name="Anna Jansen", birth_date="1980-02-03"), says(name="Anna Jansen", birth_date="1999-12-31")
+    assert resemblance(one, other).weight < resemblance(one, says(name="Anna Jansen")).weight
+    exchanged = resemblance(one, says(name="Anna Jansen", birth_date="1980-03-02"))
+    assert ("birth_date", "near") in [each[:2] for each in exchanged.agreed]
+
+
+def test_a_value_that_is_shared_says_nothing() -> None:
+    shared = {Key("mail", "anna@home.example"), Key("by phone", "612345678")}
+    found = resemblance(ANNA, says(name="Anna Jansen", email="anna@home.example"), shared)
+    assert found.outcome == "apart"
+
+
+def test_better_agreement_never_says_less() -> None:
+    for field, weights in WEIGHTS.items():
+        assert weights["same"] == max(weights.values()) > 0, field
+        assert weights["other"] == min(weights.values()) < 0, field
+        assert weights["same"] >= weights.get("near", 0) >= weights.get("like", 0), field
+
+
+def test_what_a_household_shares_counts_once_between_two_of_one_surname() -> None:
+    one = says(name="Anna Jansen", reference="AB12CD", email="j@home.example", phone="0612345678")
+    found = resemblance(one, says(name="Ben Jansen", reference="AB12CD", email="j@home.example", phone="0612345678"))
+    assert found.outcome == "apart"
+    assert [each.field for each in found.agreed if each.level == "household"] == ["mail", "phone"]
