@@ -33,6 +33,7 @@ from app import (
     reaching_api,
     reaching_pages,
     reply_pages,
+    review_pages,
 )
 from app.answers import GUARDS
 from app.auth import Credentials
@@ -117,6 +118,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
         *call_pages.routes(desk, intake),
         *post_pages.routes(desk, intake),
@@ -298,7 +300,7 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
     cookies = Cookies(parts.settings.desk_url)
     problems = Problems(Desk(parts, cookies))
     backend = Credentials(parts.database, parts.clock, cookies)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(AuthenticationMiddleware, backend=backend)],
         exception_handlers={
@@ -312,3 +314,5 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # `Problems` does it, for pages only and without trusting the Host field
+    return app
