@@ -56,7 +56,7 @@ from app.staff.provider import Provider
 from app.staff.seal import Seal
 from app.staff.sign_in import SignIn
 from app.static_files import static_files
-from app.templates import render
+from app.templates import moment, render
 from app.wiring import Parts
 from claims import Intake
 from foundation.database import DatabaseAway, Tx
@@ -281,6 +281,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
         approvals=settings.approvals,
+        write=lambda at, language: moment(at, settings.page_time_zone, language),
     )
 
 
