@@ -25,6 +25,7 @@ from app import (
     audit_pages,
     call_pages,
     case_pages,
+    colleague_pages,
     openapi,
     operations,
     post_pages,
@@ -32,10 +33,12 @@ from app import (
     reaching_api,
     reaching_pages,
     reply_pages,
+    review_pages,
 )
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
+from app.colleague_pages import StaffList
 from app.cookies import Cookies
 from app.desk import Desk
 from app.entrance import is_for_staff, shut
@@ -55,13 +58,17 @@ from app.staff.provider import Provider
 from app.staff.seal import Seal
 from app.staff.sign_in import SignIn
 from app.static_files import static_files
-from app.templates import render
+from app.templates import moment, render
 from app.wiring import Parts
 from claims import Intake
 from foundation.database import DatabaseAway, Tx
 from foundation.errors import Refusal
 from foundation.languages import choose_language
-from incidents import Composer, Incident, StatusPage, Tell, Telling, Update, audience_of, tell
+from incidents import Composer, Incident, MaintenanceWords, StatusPage, Tell, Telling, Update, audience_of, tell
+from incidents.alert_pages import alert_routes
+from incidents.component_pages import component_routes
+from incidents.leading_pages import leading_routes
+from incidents.maintenance_pages import maintenance_routes
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -108,11 +115,13 @@ def every_route(
     routes: list[BaseRoute] = [
         *_claims_routes(parts, intake),  # first: routes are tried in order, and contacts come by the thousand a second
         *_incidents_routes(parts),
+        *_incident_life_routes(parts),
+        *colleague_pages.routes(parts),
         *_message_routes(parts),
         *_follow_routes(parts),
         Route("/events", (live or Live(store)).events, methods=["GET"]),
         Route("/search", search.search, methods=["GET"]),
-        *metrics.pages.routes(database=parts.database),
+        *metrics.pages.routes(exports=parts.exports),
         *_staff_routes(desk),
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
@@ -120,6 +129,7 @@ def every_route(
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
         *call_pages.routes(desk, intake),
         *post_pages.routes(desk, intake),
@@ -282,14 +292,26 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
         approvals=settings.approvals,
+        write=lambda at, language: moment(at, settings.page_time_zone, language),
     )
+
+
+def _incident_life_routes(parts: Parts) -> Sequence[BaseRoute]:
+    database, clock, settings = parts.database, parts.clock, parts.settings
+    words = MaintenanceWords(render, settings.page_time_zone)
+    return [
+        *leading_routes(database=database, clock=clock, staff=StaffList(clock), notice_limit=settings.notice_limit),
+        *maintenance_routes(database=database, clock=clock, words=words, tell=tell_by_itself(parts)),
+        *component_routes(database=database),
+        *alert_routes(database=database, clock=clock, secrets=settings.alert_secrets),
+    ]
 
 
 def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None = None) -> Starlette:
     cookies = Cookies(parts.settings.desk_url)
     problems = Problems(Desk(parts, cookies))
     backend = Credentials(parts.database, parts.clock, cookies)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(AuthenticationMiddleware, backend=backend)],
         exception_handlers={
@@ -303,3 +325,5 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # `Problems` does it, for pages only and without trusting the Host field
+    return app

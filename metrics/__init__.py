@@ -3,7 +3,7 @@
 The front door. It imports no package above it: figures travel through the database.
 """
 
-from metrics.exports import EXPORTS, FORMATS, export
+from metrics.exports import FORMATS, Exports, export
 from metrics.instruments import (
     record_contact,
     record_contact_seconds,
@@ -18,10 +18,13 @@ from metrics.instruments import (
     record_status_page_seconds,
     set_page_copy_lag,
 )
+from metrics.questions import EXPORTS, Question
 
 __all__ = [
     "EXPORTS",
     "FORMATS",
+    "Exports",
+    "Question",
     "export",
     "record_contact",
     "record_contact_seconds",
