@@ -1,7 +1,7 @@
 """Copies of the page elsewhere: a folder or an object store, for the day on which this very machine is what failed.
 
-A copy is plain files behind any web server: each page stands at an address of its own per language (`/nl/incidents/…`), and
-forms lead back to us. It follows the folder, lags when it must, says by how much, and never holds up a publication.
+A copy is plain files behind any web server: each page stands at an address of its own per language (`/nl/incidents/…`),
+and forms lead back to us. It follows the folder, lags when it must, says by how much, and never holds up a publication.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import obstore
 import structlog
@@ -23,6 +23,9 @@ from app.settings import Mirror
 from foundation.clock import Clock
 from foundation.languages import SPOKEN
 from incidents.page_files import MANIFEST, Manifest, read_manifest, sha256
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 _log = structlog.get_logger()
 
@@ -186,12 +189,16 @@ def targets(mirrors: tuple[Mirror, ...]) -> list[Target]:
 def _target(mirror: Mirror) -> Target:
     if mirror.bucket is None:
         return FolderTarget(Path(mirror.path))
+    config: S3Config = {}
+    if mirror.endpoint:
+        config |= {"endpoint": mirror.endpoint, "virtual_hosted_style_request": False}
+    if mirror.region:
+        config |= {"region": mirror.region}
     store = S3Store(
         mirror.bucket,
         prefix=mirror.path or None,
-        **({"endpoint": mirror.endpoint, "virtual_hosted_style_request": False} if mirror.endpoint else {}),
-        **({"region": mirror.region} if mirror.region else {}),
-        client_options={"allow_http": (mirror.endpoint or "").startswith("http://"), "timeout": "10s"},
+        config=config,
+        client_options={"allow_http": mirror.endpoint.startswith("http://"), "timeout": "10s"},
         retry_config={"max_retries": 1},
     )
     return BucketTarget(store, f"s3://{mirror.bucket}/{mirror.path}")

@@ -1,4 +1,4 @@
-"""Copies of the page: whole, leading nowhere that is not there, in a folder and in a bucket, and behind when they must be."""
+"""Copies of the page: whole, leading nowhere that is not there, in a folder and in a bucket, and behind if need be."""
 
 import re
 from collections.abc import Iterator
@@ -96,7 +96,7 @@ def test_a_spoken_file_stands_under_its_language_and_english_under_both() -> Non
     [(address, content)] = as_copied("incidents/abc.nl.html", page, URL).items()
     assert address == "nl/incidents/abc/index.html"
     assert content == (
-        b'<a href="/nl/history">x</a><a href="/de/incidents/abc/index.html">y</a>'
+        b'<a href="/nl/history">x</a><a href="/de/incidents/abc">y</a>'
         b'<a href="https://status.example.com/claim?incident=a">z</a>'
     )
     assert set(as_copied("feed.en.atom", b"", URL)) == {"en/feed.atom", "feed.atom"}
