@@ -21,10 +21,24 @@ import incidents.pages
 import metrics.pages
 import notify.follow_pages
 import notify.message_pages
-from app import audit_pages, case_pages, openapi, operations, proof_pages, reaching_api, reaching_pages, reply_pages
+from app import (
+    audit_pages,
+    call_pages,
+    case_pages,
+    colleague_pages,
+    openapi,
+    operations,
+    post_pages,
+    proof_pages,
+    reaching_api,
+    reaching_pages,
+    reply_pages,
+    review_pages,
+)
 from app.answers import GUARDS
 from app.auth import Credentials
 from app.client_address import ClientAddress
+from app.colleague_pages import StaffList
 from app.cookies import Cookies
 from app.desk import Desk
 from app.entrance import is_for_staff, shut
@@ -48,7 +62,11 @@ from claims import Intake
 from foundation.database import DatabaseAway, Tx
 from foundation.errors import Refusal
 from foundation.languages import choose_language
-from incidents import Composer, Incident, StatusPage, Tell, Telling, Update, audience_of, tell
+from incidents import Composer, Incident, MaintenanceWords, StatusPage, Tell, Telling, Update, audience_of, tell
+from incidents.alert_pages import alert_routes
+from incidents.component_pages import component_routes
+from incidents.leading_pages import leading_routes
+from incidents.maintenance_pages import maintenance_routes
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -71,8 +89,15 @@ def create_app(parts: Parts) -> PublicPage:
 
 def create_desk_app(parts: Parts) -> ASGIApp:
     """What staff alone use, for an address of its own (STORMDESK_DESK_BIND)."""
-    routes = [route for route in every_route(parts, Intake(parts.database)) if is_for_staff(route)]
-    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes)))
+    intake = Intake(parts.database)  # for calls that agents note
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with intake.running():
+            yield
+
+    routes = [route for route in every_route(parts, intake) if is_for_staff(route)]
+    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
 
 
 def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
@@ -81,9 +106,11 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
     routes: list[BaseRoute] = [
         *_claims_routes(parts, intake),  # first: routes are tried in order, and contacts come by the thousand a second
         *_incidents_routes(parts),
+        *_incident_life_routes(parts),
+        *colleague_pages.routes(parts),
         *_message_routes(parts),
         *_follow_routes(parts),
-        *metrics.pages.routes(database=parts.database),
+        *metrics.pages.routes(exports=parts.exports),
         *_staff_routes(desk),
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
@@ -91,7 +118,10 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
+        *call_pages.routes(desk, intake),
+        *post_pages.routes(desk, intake),
     ]
     routes.append(
         openapi.route(
@@ -252,6 +282,17 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
         approvals=settings.approvals,
     )
+
+
+def _incident_life_routes(parts: Parts) -> Sequence[BaseRoute]:
+    database, clock, settings = parts.database, parts.clock, parts.settings
+    words = MaintenanceWords(render, settings.page_time_zone)
+    return [
+        *leading_routes(database=database, clock=clock, staff=StaffList(clock), notice_limit=settings.notice_limit),
+        *maintenance_routes(database=database, clock=clock, words=words, tell=tell_by_itself(parts)),
+        *component_routes(database=database),
+        *alert_routes(database=database, clock=clock, secrets=settings.alert_secrets),
+    ]
 
 
 def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Starlette] | None = None) -> Starlette:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from sqlalchemy.exc import ProgrammingError
 
 from app import commands
+from app.call_import import import_calls_file
 from app.doctor import examine
 from app.exports import export_to_file
 from app.imports import import_components_file, import_customers_file
@@ -29,7 +31,7 @@ from app.wiring import Parts, database_url, open_parts
 from app.worker import work as run_worker
 from foundation.database import DatabaseAway
 from foundation.errors import Refusal
-from metrics import EXPORTS, FORMATS
+from metrics import EXPORTS, FORMATS, Question
 
 T = TypeVar("T")
 _KEY = "STORMDESK_SECRET_KEY"
@@ -54,6 +56,7 @@ cli.add_typer(bench_cli, name="bench")
 
 console = Console(stderr=True)
 _UNDEFINED_TABLE = "42P01"
+_MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%dT%H:%MZ"]
 
 
 def main() -> None:
@@ -164,6 +167,25 @@ def import_customers(
     _run(load)
 
 
+@import_cli.command("contacts")
+def import_contacts(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, UTF-8.")],
+) -> None:
+    """Take in what a call centre noted, a contact a line. Doing it again adds nothing.
+
+    The first line names the columns: message, and any of name,
+    customer_number, reference, email, phone, asks_for, incident, language,
+    agent, called_at, call_id. Bad lines are listed by number, the rest is
+    taken in.
+    """
+
+    async def load(settings: Settings, url: str) -> None:
+        async with open_parts(settings, url) as parts:
+            await import_calls_file(parts.database, file, console)
+
+    _run(load)
+
+
 @import_cli.command("components")
 def import_components(
     file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, UTF-8.")],
@@ -193,17 +215,35 @@ def import_components(
 
 
 @cli.command()
-def export(
-    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(EXPORTS)}.")],
+def export(  # noqa: PLR0917 (typer reads options from it)
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(EXPORTS)}; or snapshot, to keep all as they are.")],
     incident: Annotated[str | None, typer.Option(help="Only this incident.")] = None,
-    format: Annotated[str, typer.Option(help=" or ".join(FORMATS))] = "csv",  # noqa: A002 (the option's name)
+    format: Annotated[str, typer.Option(help=", ".join(FORMATS))] = "csv",  # noqa: A002 (the option's name)
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File; without it, standard output.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="What began then or later, UTC.", formats=_MOMENTS)] = None,
+    until: Annotated[datetime | None, typer.Option(help="What began before, UTC.", formats=_MOMENTS)] = None,
+    component: Annotated[str | None, typer.Option(help="Only incidents that affect this component.")] = None,
+    channel: Annotated[str | None, typer.Option(help="Only what went this way, such as mail or sms.")] = None,
+    snapshot: Annotated[str | None, typer.Option(help="As it was then: an id that `export snapshot` printed.")] = None,
+    personal: Annotated[bool, typer.Option("--personal", help="People by number, not by pseudonym.")] = False,
 ) -> None:
-    """Write what happened, for analysts."""
+    """Write what happened, for analysts. `export snapshot` keeps every export as it is now and prints an id."""
+    question = Question(
+        name,
+        incident=incident,
+        since=since and since.replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+        component=component,
+        channel=channel,
+        personal=personal,
+    )
 
     async def write(settings: Settings, url: str) -> None:
         async with open_parts(settings, url) as parts:
-            await export_to_file(parts.database, name, incident=incident, file_format=format, output=output)
+            if name == "snapshot":
+                print((await parts.exports.take()).id)
+                return
+            await export_to_file(parts.exports, question, file_format=format, snapshot=snapshot, output=output)
 
     _run(write)
 

@@ -42,7 +42,10 @@ SCRIPTED = {
 
 TABS = (
     Tab("/desk/cases", "Cases", "cases.read"),
+    Tab("/desk/review", "Who is whom", "cases.read"),
     Tab("/desk/replies", "Replies", "cases.work"),
+    Tab("/desk/calls", "Calls", "cases.work"),
+    Tab("/desk/posts", "Public posts", "cases.work"),
     Tab("/desk/customers", "Customers", "customers.read"),
     Tab("/desk/sending", "Sending", "deliveries.read"),
     Tab("/desk/users", "People", "users.manage"),

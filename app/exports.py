@@ -1,23 +1,17 @@
-"""Writes an export to a file or to standard output. What an export contains stands in `metrics.exports`."""
+"""Writes an export to a file or to standard output. What an export contains stands in `metrics`."""
 
 import sys
 from contextlib import aclosing
 from pathlib import Path
 
-from foundation.database import Database
-from metrics import export
+from metrics import Exports, Question
 
 
 async def export_to_file(
-    database: Database,
-    name: str,
-    *,
-    incident: str | None,
-    file_format: str,
-    output: Path | None,
+    exports: Exports, question: Question, *, file_format: str, snapshot: str | None, output: Path | None
 ) -> None:
-    """Stream the export `name` (csv or ndjson) to `output`, or to standard output when that is None."""
-    async with database.snapshot() as tx, aclosing(export(tx, name, incident=incident, format=file_format)) as chunks:
+    """Stream the answer to `question` to `output`, or to standard output when that is None."""
+    async with aclosing(exports.stream(question, file_format, snapshot=snapshot)) as chunks:
         if output is None:
             async for chunk in chunks:
                 sys.stdout.buffer.write(chunk)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
@@ -32,7 +33,7 @@ def form_token(tokens: Tokens, binding: str) -> str:
 async def check_own_form(request: Request, tokens: Tokens, binding: str) -> tuple[Receive, str]:
     """Raises `ForeignForm` unless our own page sent this; else its body to be received again, and its `reason`."""
     body = await read_body(request)
-    fields = _fields(body) if _is_form(request) else {}
+    fields = _fields(body) if _is_form(request) else await _beside_files(request, body)
     check_sender(request, tokens, binding, fields)
     return _again(body), fields.get("reason", "")
 
@@ -79,6 +80,17 @@ def _parsed(body: bytes) -> dict[str, list[str]]:
         return parse_qs(body.decode("latin-1"), keep_blank_values=True, errors="replace", max_num_fields=MOST_FIELDS)
     except ValueError:
         raise HTTPException(413, f"This form has more than {MOST_FIELDS} fields.") from None
+
+
+async def _beside_files(request: Request, body: bytes) -> dict[str, str]:
+    """The fields of a form with files; none when it is no form at all."""
+    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
+        return {}
+    try:
+        async with Request(request.scope, _again(body)).form(max_files=10, max_fields=MOST_FIELDS) as form:
+            return {name: value for name, value in form.items() if isinstance(value, str)}
+    except MultiPartException:
+        raise HTTPException(400, "This form cannot be read.") from None
 
 
 def _is_form(request: Request) -> bool:

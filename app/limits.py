@@ -51,6 +51,7 @@ _LIMITS: tuple[tuple[str, str, _Limit], ...] = (
     ("POST", "/claim", _Limit(RateLimitItemPerMinute(3000))),
     ("POST", "/follow", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/u/", _Limit(RateLimitItemPerMinute(3000))),  # mail providers do it for many of their users at once
+    ("POST", "/api/v1/alerts/", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/track", _Limit(RateLimitItemPerMinute(600))),
     ("POST", "/t/", _Limit(RateLimitItemPerMinute(3000), RateLimitItemPerMinute(30))),
     ("POST", "/api/v1/posts", _Limit(RateLimitItemPerMinute(3000))),

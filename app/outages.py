@@ -37,7 +37,8 @@ class Outages:
         return [_outage(incident) for incident in await resolved_incidents(tx, since=since, limit=MOST_PAST)]
 
     async def outages(self, tx: Tx, ids: Collection[str]) -> Mapping[str, Outage]:
-        return {key: _outage(incident) for key, incident in (await find_incidents(tx, ids)).items()}
+        # Nobody claims anything about a drill, a draft or planned work, whoever names it.
+        return {key: _outage(one) for key, one in (await find_incidents(tx, ids)).items() if one.real}
 
     async def public(self, tx: Tx, ids: Collection[str]) -> set[str]:
         return await public_incidents(tx, ids)

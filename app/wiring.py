@@ -10,6 +10,7 @@ from claims.file_store import FileStore
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
 from foundation.tokens import Tokens
+from metrics import Exports
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,11 @@ class Parts:
     def files(self) -> FileStore:
         """Where the files of contacts stand."""
         return FileStore(self.settings.files_dir, self.tokens)
+
+    @property
+    def exports(self) -> Exports:
+        """What analysts take out; snapshots stand beside the other data."""
+        return Exports(self.database, self.settings.data_dir / "snapshots", clock=self.clock)
 
 
 def make_parts(settings: Settings, database_url: str, *, pool: int = 10, clock: Clock = system_clock) -> Parts:

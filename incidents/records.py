@@ -58,6 +58,11 @@ class Incident:
     segments: Sequence[str] = ()
 
     @property
+    def real(self) -> bool:
+        """Whether it is a disruption that customers know or may know of: no drill, no draft, no planned work."""
+        return self.kind == "incident" and self.state == "declared" and not self.exercise
+
+    @property
     def over(self) -> bool:
         """Whether it is behind us."""
         return self.resolved_at is not None

@@ -3,7 +3,7 @@
 The front door. It imports no package above it: figures travel through the database.
 """
 
-from metrics.exports import EXPORTS, FORMATS, export
+from metrics.exports import FORMATS, Exports, export
 from metrics.instruments import (
     record_contact,
     record_contact_seconds,
@@ -17,10 +17,13 @@ from metrics.instruments import (
     record_send_batch_seconds,
     record_status_page_seconds,
 )
+from metrics.questions import EXPORTS, Question
 
 __all__ = [
     "EXPORTS",
     "FORMATS",
+    "Exports",
+    "Question",
     "export",
     "record_contact",
     "record_contact_seconds",

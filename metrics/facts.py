@@ -115,4 +115,40 @@ promise_facts = _view(
     exercise=_CODE,
 )
 
-FACTS = (delivery_facts, contact_facts, case_facts, incident_facts, update_facts, promise_facts)
+affected_facts = _view(
+    "affected_facts",
+    incident_id=_CODE,
+    component_key=_WORDS,
+    component_name=_WORDS,
+    component_group=_WORDS,
+    party_key=_WORDS,
+    named=_CODE,
+)
+claim_facts = _view(
+    "claim_facts",
+    claim_id=_NUMBER,
+    incident_id=_CODE,
+    case_number=_CODE,
+    customer_number=_WORDS,
+    kind=_CODE,
+    state=_CODE,
+    made_at=_MOMENT,
+    decide_by=_MOMENT,
+    ended_at=_MOMENT,
+    outcome=_CODE,
+    reason=_CODE,
+    decided_at=_MOMENT,
+    decisions=_NUMBER,
+    appeals=_NUMBER,
+)
+
+FACTS = (
+    delivery_facts,
+    contact_facts,
+    case_facts,
+    incident_facts,
+    update_facts,
+    promise_facts,
+    affected_facts,
+    claim_facts,
+)

@@ -1,10 +1,13 @@
 """Routes of metrics: exports for staff, and the page that Prometheus reads (where it is mounted is `app`'s choice)."""
 
+from asyncio import to_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -14,20 +17,89 @@ from foundation.access import needs
 from foundation.calls import call, read_query
 from foundation.database import Database
 from foundation.errors import NotFound
-from metrics.exports import EXPORTS, FORMATS, export
+from metrics.dictionary import ABOUT, columns_of
+from metrics.exports import FORMATS, Exports
 from metrics.exposition import CONTENT_TYPE, exposition
+from metrics.questions import EXPORTS, TIMES, Question
 from metrics.sampling import Sampler
+from metrics.snapshots import Snapshot
+
+# Whoever has it may ask for people by their numbers.
+PERSONAL_RIGHT = "exports.personal"
 
 
 class ExportQuery(msgspec.Struct, frozen=True):
-    """How to export, and of which incident (all of them when it is left out)."""
+    """How to export, and what of it; everything when it is left out.
 
-    format: Literal["csv", "ndjson"] = "csv"
+    `since` and `until` go by when the thing a row is about began. `personal=true` names people and needs a right of
+    its own. `snapshot`: as it was then.
+    """
+
+    format: Literal["csv", "ndjson", "parquet", "xlsx"] = "csv"
     incident: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]{12}$")] | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    component: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    channel: Literal["mail", "sms", "webhook", "web", "api", "phone", "post"] | None = None
+    personal: bool = False
+    snapshot: Annotated[str, msgspec.Meta(pattern="^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$")] | None = None
 
 
-def routes(*, database: Database) -> list[Route]:
-    """`GET /api/v1/exports/{name}?format=csv|ndjson&incident=ID`, streamed from one snapshot."""
+class ColumnView(msgspec.Struct, frozen=True):
+    """A column: its name, its type (text, whole number, or time in UTC), unit, meaning, and the view it comes from.
+
+    `personal`: a pseudonym, unless people are asked for.
+    """
+
+    name: str
+    type: str
+    unit: str
+    meaning: str
+    source: str
+    personal: bool
+
+
+class ExportView(msgspec.Struct, frozen=True):
+    """An export: what a row is, and its columns in order. `time`: the column that `since` and `until` go by."""
+
+    name: str
+    about: str
+    time: str | None
+    columns: list[ColumnView]
+
+
+class ExportsView(msgspec.Struct, frozen=True):
+    """The data dictionary, and the snapshots that can be asked for."""
+
+    exports: list[ExportView]
+    formats: list[str]
+    snapshots: list[Snapshot]
+
+
+def dictionary() -> list[ExportView]:
+    """Every export with its columns."""
+    return [
+        ExportView(name, ABOUT[name], TIMES[name], [ColumnView(**asdict(one)) for one in columns_of(name, facts)])
+        for name, facts in EXPORTS.items()
+    ]
+
+
+def routes(*, exports: Exports) -> list[Route]:
+    """`GET /api/v1/exports`, `GET /api/v1/exports/{name}` and `POST /api/v1/exports/snapshots`."""
+
+    @needs("exports.read")
+    @call(gives=ExportsView)
+    async def index(_: Request) -> Response:
+        """What can be exported: the data dictionary, the formats and the snapshots."""
+        kept = await to_thread(exports.snapshots.all)
+        view = ExportsView(dictionary(), list(FORMATS), kept)
+        return Response(msgspec.json.encode(view), media_type="application/json")
+
+    @needs("exports.read")
+    @call(gives=Snapshot, status=201)
+    async def snapshots(_: Request) -> Response:
+        """Keep every export as it is at this moment, so that the same question has the same answer later."""
+        return Response(msgspec.json.encode(await exports.take()), 201, media_type="application/json")
 
     @needs("exports.read")
     @call(
@@ -35,18 +107,28 @@ def routes(*, database: Database) -> list[Route]:
         media=list(FORMATS.values()),
         query=ExportQuery,
         path={"name": Literal[tuple(EXPORTS)]},
-        refuses={NotFound: ("no_such_export",)},
+        refuses={NotFound: ("no_such_export", "no_such_snapshot")},
     )
-    async def exports(request: Request) -> Response:
-        """Every row of what analysts may export, streamed from one snapshot."""
-        name, query = request.path_params["name"], read_query(request.query_params.multi_items(), ExportQuery)
-        chosen = query.format
-        chunks = _streamed(database, name, incident=query.incident, chosen=chosen)
+    async def export(request: Request) -> Response:
+        """Every row of what analysts may export, streamed; people by pseudonym unless asked for and allowed."""
+        query = read_query(request.query_params.multi_items(), ExportQuery)
+        if query.personal and PERSONAL_RIGHT not in request.auth.scopes:
+            raise HTTPException(
+                403, "To see people by name needs the right exports.personal, which none of your roles has."
+            )
+        name, chosen = request.path_params["name"], query.format
+        filters = {one: getattr(query, one) for one in ("incident", "since", "until", "component", "channel")}
+        question = Question(name, personal=query.personal, **filters)
+        chunks = exports.stream(question, chosen, snapshot=query.snapshot)
         # Whatever is wrong shows with the first chunk, while the answer can still say so.
         first = await anext(chunks, b"")
         return _Streamed(first, chunks, f"{name}.{chosen}", FORMATS[chosen])
 
-    return [Route("/api/v1/exports/{name}", exports, methods=["GET"])]
+    return [
+        Route("/api/v1/exports", index, methods=["GET"]),
+        Route("/api/v1/exports/snapshots", snapshots, methods=["POST"]),
+        Route("/api/v1/exports/{name}", export, methods=["GET"]),
+    ]
 
 
 def exposition_page(database: Database) -> Callable[[Request], Awaitable[Response]]:
@@ -57,12 +139,6 @@ def exposition_page(database: Database) -> Callable[[Request], Awaitable[Respons
         return Response(exposition(await sampler.sample()), headers={"Content-Type": CONTENT_TYPE})
 
     return page
-
-
-async def _streamed(database: Database, name: str, *, incident: str | None, chosen: str) -> AsyncGenerator[bytes]:
-    async with database.snapshot() as tx, aclosing(export(tx, name, incident=incident, format=chosen)) as chunks:
-        async for chunk in chunks:
-            yield chunk
 
 
 class _Streamed(StreamingResponse):

@@ -7,7 +7,7 @@ from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
 from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
-from notify.directory import Candidate, Clue, ClueKind, find_customers
+from notify.directory import Candidate, Clue, ClueKind, customers_named, find_customers
 from notify.exercises import rehearse
 from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
@@ -60,6 +60,7 @@ __all__ = [
     "correspondent",
     "customer_cards",
     "customer_history",
+    "customers_named",
     "delivery_progress",
     "delivery_summary",
     "enqueue",

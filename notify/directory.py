@@ -83,3 +83,16 @@ async def find_customers(tx: Tx, clues: Sequence[Clue], *, limit: int) -> list[C
         _FIND, [clue.place for clue in clues], [clue.kind for clue in clues], [clue.value for clue in clues], limit
     )
     return [Candidate(*row) for row in rows]
+
+
+async def customers_named(tx: Tx, name_key: str, *, limit: int) -> list[int]:
+    """Customers whose name (by `fold_name`) holds this; whole names first. For people who search, not for matching."""
+    rows = await (await driver(tx)).fetch(
+        """
+        SELECT id FROM customers WHERE kind = 'customer' AND position($1 IN name_key) > 0
+         ORDER BY name_key <> $1, length(name_key), id LIMIT $2
+        """,
+        name_key,
+        limit,
+    )
+    return [row[0] for row in rows]

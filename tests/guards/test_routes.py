@@ -45,6 +45,8 @@ PUBLIC = {
     "POST /u/{token}",
     "GET /check",
     "POST /api/v1/contacts",
+    "POST /api/v1/alerts/signed/{source}",
+    "POST /api/v1/posts",
     "GET /api/v1/contacts/{receipt}",
     "GET /api/v1/openapi.json",
     "GET /desk/sign-in",

@@ -3,6 +3,7 @@
 What it has in its database is known by name, so that a case can ask for something that exists.
 """
 
+import hmac
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +15,19 @@ import httpx2
 import requests
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from schemathesis import APIOperation, Case
+from sqlalchemy import text
 
 from app.asgi import create_app, status_page
 from app.auth import create_token
 from app.rights import ROLES
+from app.staff.accounts import add_user
 from app.wiring import Parts
 from claims import Intake
 from claims.receipts import grouped
 from foundation.clock import system_clock
 from foundation.database import driver
 from incidents import Component, Party, approve, define_components, define_parties, draft_update
+from incidents.maintenance import Plan, schedule
 from tests.support import claimants
 from tests.support.incidents import BOSS, COMPOSER, WRITER, a_customer, a_draft, declared, say
 from tests.support.web import inner, parts_for
@@ -62,6 +66,8 @@ class DescribedApi:
             headers["Authorization"] = f"Bearer {self.tokens[who]}"
         body = ready.body.encode() if isinstance(ready.body, str) else ready.body
         assert body is None or isinstance(body, bytes)
+        if case.meta is not None and not case.meta.generation.mode.is_negative and "/signed/" in ready.url:
+            headers |= _signed(body or b"")
         return self._send(httpx2.Request(ready.method, ready.url, headers=headers, content=body))
 
     def _make_real(self, case: AnyCase) -> None:
@@ -74,6 +80,13 @@ class DescribedApi:
             case.body = {**case.body, **known, **self.sound.get(case.operation.label, {})}
 
 
+def _signed(body: bytes) -> dict[str, str]:
+    stamp = str(int(system_clock().timestamp()))
+    signature = hmac.digest(_SECRET, stamp.encode() + b"." + body, "sha256").hex()
+    return {"X-Stormdesk-Timestamp": stamp, "X-Stormdesk-Signature": signature}
+
+
+_SECRET = b"a secret that only tests sign alerts with"
 _PREPARED = ("method", "url", "headers", "params", "data", "json", "files")
 
 
@@ -84,7 +97,7 @@ def _text(value: str | bytes) -> str:
 @contextmanager
 def described_api(database_url: str, folder: Path) -> Iterator[DescribedApi]:
     """The application on `database_url`, with an incident, its updates, a customer, a contact and its case."""
-    parts = parts_for(database_url, folder, status_dir=folder / "status")
+    parts = parts_for(database_url, folder, status_dir=folder / "status", alert_secrets={"builds": _SECRET})
     app = create_app(parts)
     with start_blocking_portal() as portal:
         lifespan = inner(app).router.lifespan_context(inner(app))
@@ -124,6 +137,15 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, Any]]:
         said = await say(tx, incident, a_draft(next_update_at=now + timedelta(hours=1)), now=now)
         approved = await draft_update(tx, WRITER, incident, a_draft(next_update_at=now + timedelta(hours=2)), now=now)
         await approve(tx, BOSS, approved.id, COMPOSER.messages, now=now)
+        plan = Plan(
+            title={"en": "New switches", "nl": "Nieuwe switches"},
+            scheduled_for=now + timedelta(hours=1),
+            scheduled_until=now + timedelta(hours=3),
+            components=["check-in"],
+        )
+        work = await schedule(tx, WRITER, plan, now=now)
+        await add_user(tx, "ann", ["operator"])
+        component = await tx.scalar(text("SELECT public_id FROM components WHERE key = 'check-in'"))
     intake = Intake(database)
     async with intake.running():
         receipt = await claimants.send(intake, incident=incident, email="C1@example.com", message="Where is it?")
@@ -136,6 +158,10 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, Any]]:
         "": {"incident": incident, "contact": contact, "contacts": [contact], "numbers": [case], "version": None},
         "incidents": {"id": incident},
         "updates": {"id": said.update.id},
+        "maintenances": {"id": work.id},
+        "components": {"id": component},
+        "colleagues": {"name": "ann"},
+        "alerts": {"source": "builds"},
         "cases": {"number": case},
         "customers": {"number": "C1"},
         "contacts": {"receipt": grouped(receipt)},
@@ -144,7 +170,7 @@ async def _furnish(parts: Parts) -> dict[str, dict[str, Any]]:
 
 def _sound() -> dict[str, dict[str, Any]]:
     """What makes sense in each body whose fields depend on each other, or on the time."""
-    text = {"title": "Check-in has stopped", "body": "It has.", "advice": "Keep your booking at hand."}
+    said = {"title": "Check-in has stopped", "body": "It has.", "advice": "Keep your booking at hand."}
     promise = (system_clock() + timedelta(hours=3)).isoformat()
     return {
         "POST /api/v1/contacts": {"message": "Where is my bag?", "language": "en"},
@@ -161,9 +187,33 @@ def _sound() -> dict[str, dict[str, Any]]:
             "components": ["check-in"],
             "groups": [],
         },
+        "POST /api/v1/maintenances": {
+            "title": {"en": "New switches", "nl": "Nieuwe switches"},
+            "scheduled_for": promise,
+            "scheduled_until": (system_clock() + timedelta(hours=5)).isoformat(),
+            "components": ["check-in"],
+            "groups": [],
+        },
+        "PUT /api/v1/colleagues/{name}": {"mail": "ann@example.com", "phone": None},
+        "PUT /api/v1/alert-mappings": {"components": ["check-in"], "groups": []},
+        "PUT /api/v1/components": {"components": [{"key": "gates", "name": "Gates"}]},
+        "PUT /api/v1/incidents/{id}/roles/{role}": {"holder": "ann"},
+        "PUT /api/v1/incidents/{id}/postmortem": {"texts": {"en": "A switch failed.", "nl": "Een switch ging stuk."}},
+        "POST /api/v1/incidents/{id}/confirmations": {
+            "party": "kpn",
+            "component": "check-in",
+            "what": "cause",
+            "confirmed_at": (system_clock() - timedelta(minutes=5)).isoformat(),
+            "evidence": "They looked at the switch.",
+        },
+        "POST /api/v1/alerts/alertmanager": {
+            "version": "4",
+            "groupKey": "{}",
+            "alerts": [{"status": "firing", "labels": {"alertname": "Down"}, "startsAt": system_clock().isoformat()}],
+        },
         "POST /api/v1/incidents/{id}/updates": {
             "phase": "identified",
-            "texts": {"en": text, "nl": text},
+            "texts": {"en": said, "nl": said},
             "next_update_at": promise,
             "cause_certainty": "unknown",
             "cause_party": None,
