@@ -56,7 +56,7 @@ from app.staff.provider import Provider
 from app.staff.seal import Seal
 from app.staff.sign_in import SignIn
 from app.static_files import static_files
-from app.templates import render
+from app.templates import moment, render
 from app.wiring import Parts
 from claims import Intake
 from foundation.database import DatabaseAway, Tx
@@ -281,6 +281,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
         approvals=settings.approvals,
+        write=lambda at, language: moment(at, settings.page_time_zone, language),
     )
 
 
@@ -299,7 +300,7 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
     cookies = Cookies(parts.settings.desk_url)
     problems = Problems(Desk(parts, cookies))
     backend = Credentials(parts.database, parts.clock, cookies)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(AuthenticationMiddleware, backend=backend)],
         exception_handlers={
@@ -313,3 +314,5 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # `Problems` does it, for pages only and without trusting the Host field
+    return app
