@@ -33,6 +33,7 @@ from app import (
     reaching_api,
     reaching_pages,
     reply_pages,
+    review_pages,
 )
 from app.answers import GUARDS
 from app.auth import Credentials
@@ -117,6 +118,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
         *call_pages.routes(desk, intake),
         *post_pages.routes(desk, intake),

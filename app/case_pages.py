@@ -29,6 +29,7 @@ from claims.outcomes import NEXT_STEPS, OUTCOMES, REASONS, Ruling
 from claims.queues import QueueFilter, queue, read_queue_filter, take, totals
 from claims.saved_replies import saved_replies
 from claims.searching import search
+from claims.settling import settle
 from claims.submissions import ASKS_FOR
 from claims.timelines import timeline
 from foundation.access import needs
@@ -88,6 +89,10 @@ class _CasePages:
             "end": self._end,
             "close": self._close,
             "reopen": self._reopen,
+            "merge": self._merge,
+            "split": self._split,
+            "different": self._different,
+            "undo": self._undo,
         }
 
     @needs("cases.read")
@@ -190,7 +195,6 @@ class _CasePages:
             case,
             deed.typed.get("text", ""),
             agent=shown_name(deed.request),
-            now=deed.now,
             contact_ids=_numbers(every(deed.body, "contacts")),
             subject=deed.typed.get("subject", ""),
         )
@@ -206,9 +210,7 @@ class _CasePages:
         who = actor(deed.request)
         case = await hold(deed.tx, deed.number, version=deed.version)
         decided = await decide(deed.tx, who, case, kind, ruling, now=deed.now)
-        await answering.tell_decision(
-            deed.tx, who, self._writer, case, decided, agent=shown_name(deed.request), now=deed.now
-        )
+        await answering.tell_decision(deed.tx, who, self._writer, case, decided, agent=shown_name(deed.request))
         return ""
 
     async def _assign(self, deed: _Deed) -> str:
@@ -280,11 +282,13 @@ class _CasePages:
         done = await regrouping.merge(
             deed.tx, actor(deed.request), deed.number, deed.typed.get("other", "").strip(), deed.typed.get("why", "")
         )
+        await settle(deed.tx, [move.contact_id for move in done.moves])
         return f"/desk/cases/{done.numbers[0]}?did=merge"
 
     async def _split(self, deed: _Deed) -> str:
         contacts = _numbers(every(deed.body, "contacts"))
         done = await regrouping.split(deed.tx, actor(deed.request), deed.number, contacts, deed.typed.get("why", ""))
+        await settle(deed.tx, [move.contact_id for move in done.moves])
         deed.request.state.about = " and ".join(done.numbers)
         return f"/desk/cases/{deed.number}?did=split"
 
@@ -296,7 +300,8 @@ class _CasePages:
 
     async def _undo(self, deed: _Deed) -> str:
         [decision] = _numbers([deed.typed.get("decision", "")]) or [0]
-        await regrouping.undo(deed.tx, actor(deed.request), decision, deed.typed.get("why", ""))
+        done = await regrouping.undo(deed.tx, actor(deed.request), decision, deed.typed.get("why", ""))
+        await settle(deed.tx, [move.contact_id for move in done.moves])
         return ""
 
     async def _page(
@@ -315,6 +320,7 @@ class _CasePages:
                 return self._desk.to(f"/desk/cases/{shown['number']}")
             saved = await saved_replies(tx, _language(shown))
             colleagues = await agents.everybody(tx)
+            decided = await regrouping.decisions_about(tx, shown["number"])
             outage = (await self._outages.outages(tx, {shown["incident_id"]})).get(shown["incident_id"])
         others: list[str] = []
         if "cases.work" in request.auth.scopes:
@@ -330,7 +336,7 @@ class _CasePages:
             outage=outage,
             saved=saved,
             colleagues={one.name: one.shown_name for one in colleagues},
-            decided=None,
+            decided=decided,
             others=others,
             kinds=ASKS_FOR,
             outcomes=OUTCOMES,

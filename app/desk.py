@@ -42,6 +42,7 @@ SCRIPTED = {
 
 TABS = (
     Tab("/desk/cases", "Cases", "cases.read"),
+    Tab("/desk/review", "Who is whom", "cases.read"),
     Tab("/desk/replies", "Replies", "cases.work"),
     Tab("/desk/calls", "Calls", "cases.work"),
     Tab("/desk/posts", "Public posts", "cases.work"),

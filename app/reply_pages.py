@@ -91,7 +91,6 @@ class _ReplyPages:
                     texts,
                     key=typed.get("form", "")[:100] or token_urlsafe(12),
                     agent=shown_name(request),
-                    now=self._clock(),
                 )
         except (Invalid, Conflict) as refused:
             return await self._page(request, 422, refused=refused, typed=typed)

@@ -15,6 +15,7 @@ from app.outages import Outages
 from claims import review
 from claims.case_view import contacts_of
 from claims.desk_api import actor
+from claims.settling import settle
 from foundation.access import needs
 from foundation.errors import Conflict, Invalid, NotFound, Refusal
 
@@ -51,6 +52,7 @@ class _ReviewPages:
                 done = await review.answer(
                     tx, actor(request), one, other, same=said == "same", reason=typed.get("why", "")
                 )
+                await settle(tx, [move.contact_id for move in done.moves])
         except (Invalid, Conflict, NotFound) as refused:
             return await self._page(request, 422, refused=refused)
         request.state.about = " and ".join(done.numbers)

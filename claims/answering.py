@@ -28,7 +28,6 @@ async def reply(
     words: str,
     *,
     agent: str,
-    now: datetime,
     contact_ids: Sequence[int] = (),
     subject: str = "",
     language: str = "",
@@ -52,12 +51,12 @@ async def reply(
     )
     # In the case it stands as the agent wrote it; what is sent has our words around it.
     made = await _send(tx, actor, case, to, letter, kind="reply", contact_ids=answered, words=plain(words).strip())
-    await _mark_answered(connection, answered, now)
+    await _mark_answered(connection, answered)
     return made
 
 
 async def tell_decision(
-    tx: Tx, actor: Actor, writer: Writer, case: Held, decided: Decided, *, agent: str, now: datetime, language: str = ""
+    tx: Tx, actor: Actor, writer: Writer, case: Held, decided: Decided, *, agent: str, language: str = ""
 ) -> int:
     """Tell a customer what was decided; it is the answer to every contact that asked for it."""
     to = await recipient_of(tx, writer.tokens, case, decided.contact_ids, language=language)
@@ -65,7 +64,7 @@ async def tell_decision(
         case.number, decided.kind, decided.ruling, agent=agent, language=to.language, case_url=_url(writer, to)
     )
     made = await _send(tx, actor, case, to, letter, kind="decision", contact_ids=decided.contact_ids)
-    await _mark_answered(await driver(tx), decided.contact_ids, now)
+    await _mark_answered(await driver(tx), decided.contact_ids)
     return made
 
 
@@ -118,12 +117,11 @@ async def _answered(connection: Driver, case_id: int, contact_ids: Sequence[int]
     return [row["id"] for row in rows if row["waits"]] or [row["id"] for row in rows[:1]]
 
 
-async def _mark_answered(connection: Driver, contact_ids: Sequence[int], now: datetime) -> None:
-    """The first answer stops the clock; later ones change nothing."""
+async def _mark_answered(connection: Driver, contact_ids: Sequence[int]) -> None:
+    """The first answer stops the clock, at the instant it was written down; later ones change nothing."""
     await connection.execute(
-        "UPDATE contacts SET answered_at = $2 WHERE id = ANY ($1::bigint[]) AND answered_at IS NULL",
+        "UPDATE contacts SET answered_at = now() WHERE id = ANY ($1::bigint[]) AND answered_at IS NULL",
         list(contact_ids),
-        now,
     )
 
 

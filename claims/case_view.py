@@ -116,15 +116,15 @@ _DECISIONS = """
 SELECT d.id, d.claim_id, d.outcome, d.reason, d.words, d.next_steps, d.decided_by, d.decided_at, d.appeal_id,
        a.id AS appeal, a.words AS appeal_words, a.state AS appeal_state, a.made_at AS appealed_at,
        a.decide_by AS appeal_decide_by, a.ended_at AS appeal_ended_at
-  FROM decisions d LEFT JOIN appeals a ON a.decision_id = d.id
- WHERE d.claim_id = ANY ($1::bigint[]) ORDER BY d.id
+  FROM decisions d JOIN cases c ON c.id = d.case_id LEFT JOIN appeals a ON a.decision_id = d.id
+ WHERE d.claim_id = ANY ($1::bigint[]) AND coalesce(c.merged_into, c.id) = $2 ORDER BY d.id
 """
 
 
 async def _claims(connection: Driver, live: int) -> list[dict[str, Any]]:
     claims = [{**row, "decisions": []} for row in await connection.fetch(_CLAIMS, live)]
     by_id = {one["id"]: one for one in claims}
-    for row in await connection.fetch(_DECISIONS, list(by_id)):
+    for row in await connection.fetch(_DECISIONS, list(by_id), live):
         decision = {name: row[name] for name in ("id", "outcome", "reason", "words", "next_steps")}
         decision |= {"decided_by": row["decided_by"], "decided_at": row["decided_at"], "on_appeal": row["appeal_id"]}
         decision["appeal"] = None

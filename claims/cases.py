@@ -117,7 +117,9 @@ SELECT l.id, l.contact_id, l.kind, l.state, d.id, a.id
          UNION ALL
         SELECT l.* FROM claims l JOIN cases c ON c.id = l.case_id
          WHERE (c.id = $1 AND c.merged_into IS NULL) OR c.merged_into = $1) l
-  LEFT JOIN LATERAL (SELECT id FROM decisions WHERE claim_id = l.id ORDER BY id DESC LIMIT 1) d ON true
+  LEFT JOIN LATERAL (SELECT o.id FROM decisions o JOIN cases c ON c.id = o.case_id
+                      WHERE o.claim_id = l.id AND coalesce(c.merged_into, c.id) = $1
+                      ORDER BY o.id DESC LIMIT 1) d ON true
   LEFT JOIN appeals a ON a.decision_id = d.id AND a.state = 'open'
  ORDER BY l.id
 """

@@ -57,7 +57,7 @@ async def appeal(tx: Tx, actor: Actor, decision_id: int, words: str, *, now: dat
     row = await connection.fetchrow(
         """
         SELECT d.outcome, coalesce(k.case_id, c.merged_into, c.id) AS case_id,
-               (SELECT max(o.id) FROM decisions o WHERE o.claim_id = d.claim_id) AS newest
+               (SELECT max(o.id) FROM decisions o WHERE o.claim_id = d.claim_id AND o.case_id = d.case_id) AS newest
           FROM decisions d JOIN claims l ON l.id = d.claim_id
           LEFT JOIN contacts k ON k.id = l.contact_id LEFT JOIN cases c ON c.id = l.case_id
          WHERE d.id = $1

@@ -44,8 +44,8 @@ async def decide(tx: Tx, actor: Actor, case: Held, kind: AsksFor, ruling: Ruling
     due = due or [await _claim_now(connection, case, kind, now)]
     made = await connection.fetch(
         """
-        INSERT INTO decisions (claim_id, appeal_id, outcome, reason, words, next_steps, decided_by, decided_at)
-        SELECT due.claim_id, due.appeal_id, $3, $4, $5, $6::text[], $7, $8
+        INSERT INTO decisions (claim_id, appeal_id, outcome, reason, words, next_steps, decided_by, decided_at, case_id)
+        SELECT due.claim_id, due.appeal_id, $3, $4, $5, $6::text[], $7, $8, $9
           FROM unnest($1::bigint[], $2::bigint[]) AS due (claim_id, appeal_id)
         RETURNING id
         """,
@@ -57,6 +57,7 @@ async def decide(tx: Tx, actor: Actor, case: Held, kind: AsksFor, ruling: Ruling
         list(dict.fromkeys(ruling.next_steps)),
         str(actor),
         now,
+        case.id,
     )
     await connection.execute(
         "UPDATE claims SET state = 'decided', ended_at = $2 WHERE id = ANY ($1::bigint[]) AND state = 'open'",

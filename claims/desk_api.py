@@ -167,7 +167,6 @@ class _Working:
                     case,
                     decided,
                     agent=shown_name(request),
-                    now=now,
                     language=body.language,
                 )
         return _done(case)
@@ -186,7 +185,6 @@ class _Working:
                 case,
                 body.text,
                 agent=shown_name(request),
-                now=self._clock(),
                 contact_ids=body.contacts,
                 subject=body.subject,
                 language=body.language,
@@ -308,7 +306,6 @@ class _Many:
                 texts,
                 key=body.key,
                 agent=shown_name(request),
-                now=self._clock(),
             )
         return json_answer(asdict(sent))
 

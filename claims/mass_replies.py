@@ -6,7 +6,6 @@ does not know want their answer.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
 import msgspec
 from sqlalchemy import ARRAY, BigInteger, DateTime, cast, func, null, select
@@ -55,7 +54,6 @@ async def reply_to_many(
     *,
     key: str,
     agent: str,
-    now: datetime,
 ) -> Sent:
     """Answer every case that fits, once a person. `texts`: language → (subject, words), English among them.
 
@@ -81,7 +79,7 @@ async def reply_to_many(
             for language, (subject, words) in texts.items()
         ]
         await _enqueue(tx, sent_id, [one for letter in letters for one in letter.messages], people)
-    await connection.execute(_ANSWERED, sent_id, now)
+    await connection.execute(_ANSWERED, sent_id)
     await connection.execute(_JOURNAL, sent_id, str(actor))
     await connection.execute(
         "UPDATE mass_replies SET cases = $2, persons = $3 WHERE id = $1", sent_id, cases, len(people)
@@ -200,7 +198,7 @@ async def _enqueue(tx: Tx, sent_id: int, messages: Sequence[notify.MessageText],
 
 
 _ANSWERED = """
-UPDATE contacts k SET answered_at = $2
+UPDATE contacts k SET answered_at = now()
   FROM replies r WHERE r.mass_reply_id = $1 AND k.id = ANY (r.contact_ids) AND k.answered_at IS NULL
 """
 _JOURNAL = """

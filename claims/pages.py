@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from claims import desk_api, track_pages
+from claims import desk_api, person_api, track_pages
 from claims.answers import ContactState, Received
 from claims.drawing import Look, json_answer, read_all
 from claims.file_kinds import WHY_NOT
@@ -63,6 +63,7 @@ def routes(
         *form_routes(intake=intake, database=database, tokens=tokens, outages=outages, look=look, uploads=uploads),
         *file_routes(database=database, tokens=tokens, clock=clock, look=look, uploads=uploads),
         *track_pages.routes(database=database, tokens=tokens, outages=outages, clock=clock, look=look, writer=writer),
+        *person_api.routes(database),
         *desk_api.routes(
             database=database,
             clock=clock,

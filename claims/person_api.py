@@ -14,9 +14,10 @@ from claims.desk_api import actor, number_in
 from claims.desk_bodies import MergeBody, PairBody, SplitBody, UndoBody
 from claims.drawing import json_answer
 from claims.regrouping import Regrouped
+from claims.settling import settle
 from foundation.access import needs
 from foundation.calls import call, read_body
-from foundation.database import Database
+from foundation.database import Database, Tx
 from foundation.errors import Conflict, Invalid, NotFound
 
 
@@ -77,9 +78,8 @@ class _Persons:
         """Join two cases: they are one person's. Old numbers and links lead to the one that lives. It can be undone."""
         body = read_body(await request.body(), MergeBody)
         async with self._database.transaction() as tx:
-            return _shown(
-                await regrouping.merge(tx, actor(request), request.path_params["number"], body.other, body.reason)
-            )
+            done = await regrouping.merge(tx, actor(request), request.path_params["number"], body.other, body.reason)
+            return await _shown(tx, done)
 
     @needs("cases.work")
     @call(takes=SplitBody, gives=RegroupedShown, refuses={NotFound: ("no_such_case",), Invalid: ("invalid",)})
@@ -87,9 +87,8 @@ class _Persons:
         """Take a case apart: these contacts are another person's. Each sees only their own from then on."""
         body = read_body(await request.body(), SplitBody)
         async with self._database.transaction() as tx:
-            return _shown(
-                await regrouping.split(tx, actor(request), request.path_params["number"], body.contacts, body.reason)
-            )
+            number = request.path_params["number"]
+            return await _shown(tx, await regrouping.split(tx, actor(request), number, body.contacts, body.reason))
 
     @needs("cases.work")
     @call(takes=MergeBody, gives=RegroupedShown, refuses={NotFound: ("no_such_case",), Conflict: ("conflict",)})
@@ -97,9 +96,8 @@ class _Persons:
         """Say that two cases are two persons', whatever else comes in."""
         body = read_body(await request.body(), MergeBody)
         async with self._database.transaction() as tx:
-            return _shown(
-                await regrouping.cannot_link(tx, actor(request), request.path_params["number"], body.other, body.reason)
-            )
+            number = request.path_params["number"]
+            return await _shown(tx, await regrouping.cannot_link(tx, actor(request), number, body.other, body.reason))
 
     @needs("cases.read")
     @call(gives=list[DecisionAboutShown], refuses={NotFound: ("no_such_case",)})
@@ -116,7 +114,8 @@ class _Persons:
         """Take such a decision back; everything goes to where the other evidence puts it."""
         body = read_body(await request.body(), UndoBody)
         async with self._database.transaction() as tx:
-            return _shown(await regrouping.undo(tx, actor(request), number_in(request, "id"), body.reason))
+            done = await regrouping.undo(tx, actor(request), number_in(request, "id"), body.reason)
+            return await _shown(tx, done)
 
     @needs("cases.read")
     @call(gives=list[PairShown])
@@ -145,10 +144,11 @@ class _Persons:
         """Say of such a pair whether it is one person or two."""
         body = read_body(await request.body(), PairBody)
         async with self._database.transaction() as tx:
-            return _shown(
-                await review.answer(tx, actor(request), body.one, body.other, same=body.same, reason=body.reason)
-            )
+            done = await review.answer(tx, actor(request), body.one, body.other, same=body.same, reason=body.reason)
+            return await _shown(tx, done)
 
 
-def _shown(done: Regrouped) -> Response:
+async def _shown(tx: Tx, done: Regrouped) -> Response:
+    """What was done, once everything that hung on the old order is put right."""
+    await settle(tx, [move.contact_id for move in done.moves])
     return json_answer(RegroupedShown(done.decision_id, list(done.numbers)))

@@ -258,6 +258,7 @@ decisions = Table(
     Column("appeal_id", ForeignKey("appeals.id", use_alter=True)),
     Column("decided_by", Text, nullable=False),
     _moment("decided_at", now=True),
+    Column("case_id", ForeignKey("cases.id"), nullable=False),
     Index("decisions_appeal_id_index", "appeal_id", unique=True, postgresql_where=text("appeal_id IS NOT NULL")),
 )
 
@@ -341,6 +342,7 @@ replies = Table(
     _moment("written_at", now=True),
     Column("dispatch", Text),
     Column("mass_reply_id", ForeignKey("mass_replies.id")),
+    Index("replies_contact_ids_index", "contact_ids", postgresql_using="gin"),
     Index("replies_dispatch_index", "dispatch", postgresql_where=text("dispatch IS NOT NULL")),
 )
 

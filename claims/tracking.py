@@ -173,7 +173,7 @@ async def _followed(
     connection = await driver(tx)
     contacts, more = await _contacts(tx, link, case, own)
     mine = [one.id for one in contacts if one.own]
-    claims = await _claims(connection, mine)
+    claims = await _claims(connection, mine, case["id"] if case else None)
     appointments = await _appointments(connection, mine)
     reach = await connection.fetchrow(
         "SELECT channel, address FROM reaches WHERE contact_id = ANY ($1::bigint[]) ORDER BY said_at DESC LIMIT 1", mine
@@ -274,15 +274,16 @@ SELECT l.kind, l.state, l.made_at, l.decide_by, l.id FROM claims l
 _DECISIONS = """
 SELECT d.id, d.claim_id, d.outcome, d.reason, d.words, d.next_steps, d.decided_at,
        a.made_at AS appealed_at, a.decide_by AS appeal_by, a.state AS appeal_state, a.words AS appeal_words
-  FROM decisions d LEFT JOIN appeals a ON a.decision_id = d.id
- WHERE d.claim_id = ANY ($1::bigint[]) ORDER BY d.id
+  FROM decisions d JOIN cases c ON c.id = d.case_id LEFT JOIN appeals a ON a.decision_id = d.id
+ WHERE d.claim_id = ANY ($1::bigint[]) AND coalesce(c.merged_into, c.id) = $2 ORDER BY d.id
 """
 
 
-async def _claims(connection: Driver, contact_ids: Sequence[int]) -> list[ShownClaim]:
+async def _claims(connection: Driver, contact_ids: Sequence[int], case_id: int | None) -> list[ShownClaim]:
     """What these contacts ask, one entry a kind: asked again it is the same claim, with the newest state."""
     rows = await connection.fetch(_CLAIMS, list(contact_ids))
-    decisions = await connection.fetch(_DECISIONS, [row["id"] for row in rows])
+    # What was decided in another case was decided about somebody else.
+    decisions = await connection.fetch(_DECISIONS, [row["id"] for row in rows], case_id)
     found = []
     for kind in dict.fromkeys(row["kind"] for row in rows):
         asked = [row for row in rows if row["kind"] == kind]

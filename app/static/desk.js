@@ -2,7 +2,8 @@
 "use strict";
 
 const OFF = "stormdesk-keys-off";
-const typing = (element) => element.closest("input, textarea, select, [contenteditable]") !== null;
+const FIELDS = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
+const typing = (element) => element.closest(FIELDS) !== null;
 const all = (selector) => Array.from(document.querySelectorAll(selector));
 
 function keysAreOff() {

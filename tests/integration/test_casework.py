@@ -73,8 +73,8 @@ async def test_a_rejection_that_says_too_little_is_refused_here_and_in_the_datab
     [claim] = await desk.rows("SELECT id FROM claims")
     words, steps = ("", ["appeal"]) if lacking == "text" else ("Because", [])
     insert = (
-        "INSERT INTO decisions (claim_id, outcome, reason, words, next_steps, decided_by)"
-        " VALUES ($1, 'rejected', 'no_proof', $2, $3::text[], 'staff:x')"
+        "INSERT INTO decisions (claim_id, outcome, reason, words, next_steps, decided_by, case_id)"
+        " VALUES ($1, 'rejected', 'no_proof', $2, $3::text[], 'staff:x', 1)"
     )
     with pytest.raises(asyncpg.CheckViolationError):
         await desk.rows(insert, claim["id"], words, steps)
@@ -268,3 +268,46 @@ async def test_saved_replies_are_kept_by_name_and_language(desk: Office) -> None
     assert again["id"] == saved["id"]
     assert [one["words"] for one in await desk.call("saved-replies")] == ["Stuur ons de bon."]
     await desk.call("saved-replies", {"name": "", "language": "dutch", "text": " "}, status=422)
+
+
+async def test_whoever_is_taken_out_keeps_their_claim_and_nothing_that_was_said_to_the_other(desk: Office) -> None:
+    await desk.tell(message="Mine", customer_number="N-0001", asks_for="refund")
+    other = await desk.tell(message="Not mine", customer_number="N-0001", asks_for="refund")
+    number = await desk.number_of(other)
+    await desk.call(f"cases/{number}/decide", REFUSAL)
+    before = await desk.call(f"cases/{number}")
+    assert "We cannot find a ticket" in await desk.see(other)
+    done = await desk.call(f"cases/{number}/split", {"contacts": [before["contacts"][1]["id"]], "reason": "A typo"})
+    assert len(done["numbers"]) == 2
+    page = await desk.see(other)
+    assert "We cannot find a ticket" not in page
+    assert await desk.number_of(other) != number
+    apart = await desk.call(f"cases/{await desk.number_of(other)}")
+    assert [one["state"] for one in apart["claims"]] == ["open"]
+    assert [(one["kind"], one["due_at"]) for one in apart["clocks"] if one["state"] == "running"] == [
+        ("first_answer", before["contacts"][1]["answer_by"]),
+        ("claim", before["claims"][1]["decide_by"]),
+    ]
+    rest = await desk.call(f"cases/{number}")
+    assert [one["state"] for one in rest["claims"]] == ["decided"]
+    [decision] = await desk.call(f"cases/{number}/persons")
+    await desk.call(f"persons/{decision['id']}/undo", {"reason": "It was no typo"})
+    again = await desk.call(f"cases/{number}")
+    for part in ("claims", "clocks", "replies"):
+        assert again[part] == before[part], part
+    assert [one["answered_at"] for one in again["contacts"]] == [one["answered_at"] for one in before["contacts"]]
+    assert "We cannot find a ticket" in await desk.see(other)
+
+
+async def test_two_cases_joined_by_hand_are_one_for_customer_and_clocks(desk: Office) -> None:
+    first = await desk.tell(message="One", name="Kim Kok", email="kim@x.example", asks_for="refund")
+    second = await desk.tell(message="Two", name="Pim Pit", email="pim@y.example", asks_for="expenses")
+    numbers = [await desk.number_of(link) for link in (first, second)]
+    clocks = [clock for number in numbers for clock in (await desk.call(f"cases/{number}"))["clocks"]]
+    await desk.call(f"cases/{numbers[1]}/merge", {"other": numbers[0], "reason": "She told me so"})
+    assert await desk.number_of(second) == numbers[0]
+    merged = await desk.call(f"cases/{numbers[1]}")
+    assert (merged["number"], merged["former_numbers"]) == (numbers[0], [numbers[1]])
+    assert sorted(merged["clocks"], key=str) == sorted(clocks, key=str)
+    await desk.call(f"cases/{numbers[0]}/split", {"contacts": [], "reason": "x"}, status=422)
+    await desk.call(f"cases/{numbers[0]}/merge", {"other": "C-1", "reason": "x"}, status=404)

@@ -107,6 +107,45 @@ async def test_a_rejection_is_read_with_its_reason_and_appealed_on_a_phone_witho
             assert said == []
 
 
+async def test_a_wrong_join_is_taken_apart_and_both_see_only_their_own(parts: Parts) -> None:
+    """Two of a family share a mail address, and the agent finds out when both have been answered as one."""
+    noor = await a_person(parts, "noor", "agent")
+    shared = {"email": "family@home.example", "name": "Kim Kok"}
+    async with site(parts) as address, chromium() as browser:
+        kim = await tell(address, parts, message="Kim speaking: my flight", **shared, asks_for="refund")
+        son = await tell(address, parts, message="Kim junior here: my suitcase", **shared, asks_for="refund")
+        async with window(browser, "desktop", guarded=True) as desk, window(browser, "phone") as phone:
+            await sign_in(desk, address, parts, noor)
+            await desk.goto(f"{address}/desk/cases/C-100001")
+            await desk.get_by_label(re.compile("Your answer")).fill("Dear Kim, your flight is paid back.")
+            await desk.locator("#reply").get_by_role("button", name="Send").click()
+            await desk.wait_for_url("**did=reply*")
+            await phone.goto(son)
+            assert await phone.get_by_text("your flight is paid back").is_visible()
+            assert await phone.get_by_role("heading", name="Your case C-100001", exact=True).is_visible()
+            await desk.locator(".told-contact", has_text="Kim junior").get_by_label("somebody else's").check()
+            await desk.keyboard.press("s")
+            await desk.locator("#split-why").fill("Father and son share a mail address")
+            await desk.locator("#split-form").get_by_role("button", name="Take apart").click()
+            await desk.wait_for_url("**did=split*")
+            assert await desk.get_by_text("my suitcase").count() == 0
+            for link, own, others in (
+                (kim, "my flight", "my suitcase"),
+                (son, "my suitcase", "your flight is paid back"),
+            ):
+                await phone.goto(link)
+                assert await phone.get_by_text(own).first.is_visible()
+                assert await phone.get_by_text(others).count() == 0
+            assert await phone.get_by_role("heading", name="Your case C-100002", exact=True).is_visible()
+            # The son was not answered after all.
+            assert await phone.get_by_text("A person answers you by").is_visible()
+            await desk.get_by_placeholder("Why").fill("One person after all")
+            await desk.get_by_role("button", name="Undo").click()
+            await desk.wait_for_url("**did=undo*")
+            await phone.reload()
+            assert await phone.get_by_text("your flight is paid back").is_visible()
+
+
 async def test_two_agents_on_one_case_see_each_other_and_the_second_is_told(parts: Parts) -> None:
     people = [await a_person(parts, name, "agent") for name in ("noor", "sam")]
     async with site(parts) as address, chromium() as browser:
@@ -143,6 +182,7 @@ async def test_every_page_of_cases_can_be_used_by_everybody_on_every_screen(part
         pages = {
             "desk-cases": "/desk/cases",
             "desk-case": "/desk/cases/C-100001",
+            "desk-review": "/desk/review",
             "desk-replies": "/desk/replies",
             "track-decided": link.removeprefix(address),
         }
