@@ -300,7 +300,7 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
     cookies = Cookies(parts.settings.desk_url)
     problems = Problems(Desk(parts, cookies))
     backend = Credentials(parts.database, parts.clock, cookies)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(AuthenticationMiddleware, backend=backend)],
         exception_handlers={
@@ -314,3 +314,5 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # `Problems` does it, for pages only and without trusting the Host field
+    return app
