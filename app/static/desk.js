@@ -122,8 +122,10 @@ function previewing(form) {
 function count(element) {
   const minutes = Math.round((new Date(element.dateTime) - Date.now()) / 60000);
   const said = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" }).format(minutes, "minute");
-  element.dataset.words ??= element.textContent;
-  element.textContent = `${element.dataset.words} (${said})`;
+  const beside = element.nextElementSibling?.matches("[data-left]") ? element.nextElementSibling : document.createElement("span");
+  beside.dataset.left = "";
+  beside.textContent = ` (${said})`;
+  element.after(beside);
 }
 
 // A page that watches something go on loads that part again, while it is to be seen.
