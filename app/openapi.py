@@ -275,7 +275,7 @@ def _own_refusals(said: Call, one: Operation) -> dict[int, tuple[str, ...]]:
         refuses[Invalid] = ("invalid", "not_json", *refuses.get(Invalid, ()))
     elif said.query is not None or one.parts_of_path:
         refuses[Invalid] = ("invalid", *refuses.get(Invalid, ()))
-    return {REFUSED[kind]: tuple(codes) for kind, codes in refuses.items()}
+    return {REFUSED[kind]: tuple(dict.fromkeys(codes)) for kind, codes in refuses.items()}
 
 
 def _refused(schemas: Schemas, status: int, codes: Sequence[str], words: str) -> Json:
