@@ -60,10 +60,11 @@ def _groups(records: Sequence[Record]) -> list[Score]:
     )
     linker: Any = Linker(DuckDBAPI().register(frame), settings)
     if sure := _agreeing(frame, certain):
-        rules = [block_on(*names) for names in sure]
-        linker.training.estimate_probability_two_random_records_match(rules, recall=recall)
+        linker.training.estimate_probability_two_random_records_match([block_on(*one) for one in sure], recall=recall)
     linker.training.estimate_u_using_random_sampling(max_pairs=pairs, seed=2)
-    for names in _agreeing(frame, [*trained_on, *_TRAINED_ON_ELSE])[:2]:
+    # A rule by which it learns must leave something to compare.
+    rules = [names for names in (*trained_on, *_TRAINED_ON_ELSE) if told - {"record_id", *names}]
+    for names in _agreeing(frame, rules)[:2]:
         linker.training.estimate_parameters_using_expectation_maximisation(block_on(*names))
     predicted = linker.inference.predict(threshold_match_probability=0.3)
     found = []
