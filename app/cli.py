@@ -161,7 +161,7 @@ def import_customers(
     """Load a customer file. Bad rows are listed and kept in FILE.rejects.csv, the rest is loaded."""
 
     async def load(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, "import customers", str(file)):
             await import_customers_file(parts.database, file, console)
 
     _run(load)
@@ -180,7 +180,7 @@ def import_contacts(
     """
 
     async def load(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, "import contacts", str(file)):
             await import_calls_file(parts.database, file, console)
 
     _run(load)
@@ -208,7 +208,7 @@ def import_components(
     """
 
     async def load(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, "import components", str(file)):
             await import_components_file(parts.database, file, console)
 
     _run(load)
@@ -237,9 +237,18 @@ def export(  # noqa: PLR0917 (typer reads options from it)
         channel=channel,
         personal=personal,
     )
+    filters: dict[str, object] = {
+        "incident": incident,
+        "since": since,
+        "until": until,
+        "component": component,
+        "channel": channel,
+    }
+    filters |= {"snapshot": snapshot, "format": format, "file": output, "people": "by number" if personal else None}
+    asked = ", ".join(f"{key}={value}" for key, value in filters.items() if value)
 
     async def write(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, f"export {name}", asked):
             if name == "snapshot":
                 print((await parts.exports.take()).id)
                 return

@@ -2,10 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from argon2 import Parameters
 
 from app.postgres import embedded_postgres
 from app.settings import Settings
+from app.staff.passwords import COST
 from claims.file_store import FileStore
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
@@ -21,6 +24,8 @@ class Parts:
     database: Database
     tokens: Tokens
     clock: Clock
+    # Tests sign in by the hundred, and have it cheaper.
+    password_cost: Parameters = field(default_factory=lambda: COST)
 
     @property
     def files(self) -> FileStore:

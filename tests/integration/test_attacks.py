@@ -4,6 +4,8 @@ import asyncio
 import gzip
 import logging
 import re
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -21,13 +23,14 @@ from app.cookies import Cookies
 from app.desk import local_path
 from app.settings import SettingsError, read_settings
 from app.staff.accounts import take_in
-from app.staff.outbound import NotReached, check_address, outbound_client, read_json
+from app.staff.outbound import NotReached, check_address, outbound_client, pinned, read_json
 from app.staff.provider import Provider, ProviderFailed
 from app.staff.seal import Seal
 from app.tables import users
 from app.wiring import Parts
 from foundation.clock import system_clock
 from foundation.tokens import Tokens
+from tests.support.certificates import signed
 from tests.support.desk import a_person, field, sign_in, signed_in
 from tests.support.identity_provider import provider
 from tests.support.pages import ask, served
@@ -186,6 +189,46 @@ async def test_no_answer_tells_whether_a_receipt_exists(parts: Parts, receipt: s
 async def test_ssrf_a_provider_cannot_point_us_inside(address: str) -> None:
     with pytest.raises(NotReached):
         await check_address(httpx2.URL("https://login.example.com"), httpx2.URL(address))
+
+
+async def test_ssrf_a_name_that_leads_elsewhere_between_check_and_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the name is looked up once, and what was checked is called."""
+    answers = iter(["93.184.215.14", "127.0.0.1"])
+
+    async def look_up(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 443))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    keys = httpx2.URL("https://keys.example.com/jwks")
+    address = await check_address(httpx2.URL("https://login.example.com"), keys)
+    assert address == "93.184.215.14"
+    called = pinned(httpx2.Request("GET", keys), address)
+    assert (called.url.host, called.headers["host"]) == ("93.184.215.14", "keys.example.com")
+    with pytest.raises(NotReached):
+        await check_address(httpx2.URL("https://login.example.com"), keys)
+
+
+@pytest.mark.parametrize("name", ["keys.example.com", "other.example.com"])
+async def test_ssrf_a_pinned_call_still_asks_for_the_names_certificate(tmp_path: Path, name: str) -> None:
+    made = signed(tmp_path, host="keys.example.com")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=made.context)
+    port = server.sockets[0].getsockname()[1]
+    trusting = ssl.create_default_context(cafile=str(made.ca))
+    request = pinned(httpx2.Request("GET", f"https://{name}:{port}/"), "127.0.0.1")
+    async with server, httpx2.AsyncHTTPTransport(verify=trusting) as transport:
+        if name == "keys.example.com":
+            assert (await transport.handle_async_request(request)).status_code == 200
+        else:
+            with pytest.raises(httpx2.ConnectError, match="Hostname mismatch"):
+                await transport.handle_async_request(request)
 
 
 async def test_ssrf_redirects_of_a_provider_are_not_followed() -> None:
