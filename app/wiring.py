@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from argon2 import Parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from app.postgres import embedded_postgres
 from app.settings import Settings
-from app.staff.passwords import COST
 from claims.file_store import FileStore
 from foundation.clock import Clock, system_clock
 from foundation.database import Database
@@ -25,7 +25,7 @@ class Parts:
     tokens: Tokens
     clock: Clock
     # Tests sign in by the hundred, and have it cheaper.
-    password_cost: Parameters = field(default_factory=lambda: COST)
+    password_cost: Parameters = field(default_factory=lambda: RFC_9106_LOW_MEMORY)
 
     @property
     def files(self) -> FileStore:

@@ -1,7 +1,7 @@
-"""Passwords: which ones are good enough, and how they are kept (argon2id, the parameters of RFC 9106, section 4).
+"""Passwords: which ones are good enough, and how they are kept (argon2id).
 
-Hashing takes 64 MiB and a tenth of a second on purpose; a few at a time, so that a storm of sign-ins cannot eat the
-machine.
+With the parameters of RFC 9106, section 4 (`app.wiring`), hashing takes 64 MiB and a tenth of a second on purpose; a
+few at a time, so that a storm of sign-ins cannot eat the machine.
 """
 
 import asyncio
@@ -10,21 +10,19 @@ from functools import cached_property
 
 from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.profiles import RFC_9106_LOW_MEMORY
 from zxcvbn import zxcvbn
 
 SHORTEST = 12
 LONGEST = 128
 _GUESSES = 3  # zxcvbn's scale: 3 is "safely unguessable", 10^8 guesses and more
 _READ = 72  # zxcvbn's time grows with the square of what it reads
-COST = RFC_9106_LOW_MEMORY
 _AT_ONCE = 2
 
 
 class Passwords:
     """Hashes and checks passwords, `_AT_ONCE` at a time in this process. `cost`: of making one, and of guessing it."""
 
-    def __init__(self, cost: Parameters = COST) -> None:
+    def __init__(self, cost: Parameters) -> None:
         self._hasher = PasswordHasher.from_parameters(cost)
         self._turn = asyncio.Semaphore(_AT_ONCE)
 

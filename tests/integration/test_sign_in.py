@@ -12,7 +12,7 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from sqlalchemy import select, update
 
 from app.staff.accounts import add_user, close_account, first_admin_link, open_link, set_roles
-from app.staff.passwords import COST, Passwords, fault_of
+from app.staff.passwords import Passwords, fault_of
 from app.tables import audit_log, sessions, users
 from app.wiring import Parts, make_parts
 from foundation.errors import Conflict
@@ -279,7 +279,7 @@ async def test_the_database_holds_no_password_no_token_and_no_open_secret(parts:
 async def test_a_password_costs_a_guesser_what_rfc_9106_says(parts: Parts) -> None:
     """The other tests have it cheaper, by the same code; here is what an installation has."""
     installed = make_parts(parts.settings, "postgresql://nobody@127.0.0.1:1/none")
-    assert installed.password_cost == COST == RFC_9106_LOW_MEMORY
+    assert installed.password_cost == RFC_9106_LOW_MEMORY
     passwords = Passwords(installed.password_cost)
     kept = await passwords.hash(PASSWORD)
     assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")

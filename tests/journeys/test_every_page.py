@@ -18,6 +18,7 @@ from app.asgi import create_app, status_page
 from app.staff.accounts import add_user, open_link
 from app.wiring import Parts
 from foundation.database import driver
+from incidents import draft_update
 from notify.references import References, delivery_reference
 from notify.subscriptions import confirm_token, stop_token
 from tests.journeys.test_desk import LOCAL, sign_in
@@ -25,7 +26,7 @@ from tests.support.browser import chromium, needs_chromium, window
 from tests.support.claimants import resolve
 from tests.support.desk import a_person
 from tests.support.followers import a_subscriber
-from tests.support.incidents import a_draft, declared, say
+from tests.support.incidents import WRITER, a_draft, declared, say
 from tests.support.people import COMPONENT, people
 from tests.support.site import site
 from tests.support.web import entrances, inner, parts_for
@@ -39,6 +40,7 @@ NO_PAGES = {
     "/desk/files/{id}",
     "/desk/contacts/{receipt}/original",
     "/desk/cases/{number}/present",
+    "/events",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -72,6 +74,7 @@ async def reached(parts: Parts, address: str) -> Mapping[str, str]:
     async with parts.database.transaction() as tx:
         incident = await declared(tx, components=[COMPONENT], started_at=now, now=now)
         update = (await say(tx, incident, a_draft(next_update_at=now + timedelta(hours=1)), now=now)).update.id
+        draft = (await draft_update(tx, WRITER, incident, a_draft(next_update_at=now + timedelta(hours=2)), now=now)).id
         welcome = await open_link(tx, await add_user(tx, "new", ["agent"]), now=parts.clock())
         subscriber = await a_subscriber(tx, "S-1", "zoe@example.org", incident)
         connection = await driver(tx)
@@ -97,6 +100,9 @@ async def reached(parts: Parts, address: str) -> Mapping[str, str]:
         "/desk/welcome/{token}": f"/desk/welcome/{welcome}",
         "/desk/customers/{number}": "/desk/customers/C1",
         "/desk/updates/{id}": f"/desk/updates/{update}",
+        "/desk/updates/{id}/edit": f"/desk/updates/{draft}/edit",
+        "/desk/incidents/{id}": f"/desk/incidents/{incident}",
+        "/desk/incidents/{id}/updates/new": f"/desk/incidents/{incident}/updates/new",
         "/desk/cases/{number}": f"/desk/cases/{case}",
     }
 
@@ -155,8 +161,9 @@ async def _links(page: Page, address: str) -> list[str]:
     found: list[str] = await page.eval_on_selector_all("a[href]", "all => all.map(one => one.getAttribute('href'))")
     whole = [urlsplit(urljoin(page.url, one)) for one in found]
     ours = {one.path for one in whole if f"{one.scheme}://{one.netloc}" == address}
-    data = ("/api/", "/feed", "/static/", "/metrics")
-    return sorted(path for path in ours if not path.startswith(data) and not path.endswith(("/data", "/original")))
+    data = ("/api/", "/static/", "/metrics", "/events")
+    files = ("/data", "/original", ".atom", ".rss", ".ics", ".xml", ".json")
+    return sorted(path for path in ours if not path.startswith(data) and not path.endswith(files))
 
 
 async def _incidents(parts: Parts) -> list[str]:
