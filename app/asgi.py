@@ -33,6 +33,7 @@ from app import (
     reaching_api,
     reaching_pages,
     reply_pages,
+    report_pages,
     review_pages,
 )
 from app.answers import GUARDS
@@ -115,6 +116,7 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *report_pages.routes(desk),
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),

@@ -147,9 +147,10 @@ async def incident_report(tx: Tx, incident: str, *, now: datetime, limit: timede
 
     `tx` should be a snapshot. Raises `NotFound`.
     """
-    told = await _told(tx, incident_facts.c.incident_id == incident)
+    i = incident_facts.c
+    told = await _told(tx, i.incident_id == incident, i.kind == "incident", i.state == "declared")
     if not told:
-        raise NotFound(f"There is no incident {incident[:40]!r}.", code="no_such_incident")
+        raise NotFound(f"There is no declared incident {incident[:40]!r}.", code="no_such_incident")
     known = told[0]
     seconds = limit.total_seconds()
     updates = await _said(tx, known)

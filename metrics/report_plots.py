@@ -4,6 +4,7 @@ Lines differ by dash and shape as well as by colour (Okabe and Ito's). Every tex
 Vega-Altair says what is drawn, vl-convert draws it; both are large, so they are loaded with the first plot.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ _SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down
 _WIDTH = 660
 _CONFIG = {
     "background": "white",
+    # Readers' fonts are wider than those that widths were measured with here.
+    "padding": {"left": 12, "top": 5, "right": 12, "bottom": 5},
     "font": "sans-serif",
     "view": {"stroke": None},
     "axis": {
@@ -37,7 +40,6 @@ _CONFIG = {
         "title": None,
         "symbolSize": 90,
         "labelColor": _INK,
-        "symbolStrokeWidth": 2.5,
     },
 }
 
@@ -65,7 +67,9 @@ def reach_plot(
         y=alt.Y("share:Q", title=y, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")),
         color=alt.Color("name:N", scale=alt.Scale(domain=list(names), range=list(_COLOURS[: len(names)])), **series),
     )
-    dash = alt.StrokeDash("name:N", scale=alt.Scale(domain=list(names), range=list(_DASHES[: len(names)])), **series)
+    dash = alt.StrokeDash(
+        "name:N", legend=None, scale=alt.Scale(domain=list(names), range=list(_DASHES[: len(names)])), **series
+    )
     shape = alt.Shape("name:N", scale=alt.Scale(domain=list(names), range=list(_SHAPES[: len(names)])), **series)
     lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(strokeDash=dash)
     marks = base.mark_point(filled=True, size=70, opacity=1).encode(shape=shape)
@@ -92,7 +96,8 @@ def outcome_plot(rows: Rows, *, x: str, language: str) -> str:
     bars = base.mark_bar(stroke=_INK, strokeWidth=1).encode(color=colour)
     numbers = base.mark_text(align="left", dx=4, fontSize=12, color=_INK).encode(text=alt.Text("count:Q", format=",d"))
     height = alt.Step(22 if len(channels) == 1 else 18)
-    return _drawn((bars + numbers).properties(width=_WIDTH - 120, height=height), language)
+    chart = (bars + numbers).properties(width=_WIDTH - 180, height=height, padding={"left": 45, "right": 25})
+    return _drawn(chart, language)
 
 
 def storm_plot(rows: Rows, *, updates: Rows, minutes: int, x: str, y: str, language: str) -> str:
@@ -101,7 +106,12 @@ def storm_plot(rows: Rows, *, updates: Rows, minutes: int, x: str, y: str, langu
     bars = (
         alt.Chart(alt.Data(values=ends))
         .mark_bar(color="#9db7d5", stroke=_INK, strokeWidth=0.6)
-        .encode(x=alt.X("minute:Q", title=x), x2="end:Q", y=alt.Y("contacts:Q", title=y, axis=alt.Axis(format=",d")))
+        .encode(
+            x=alt.X("minute:Q", title=x),
+            x2="end:Q",
+            y=alt.Y("contacts:Q", title=y, axis=alt.Axis(format=",d", tickMinStep=1)),
+            y2=alt.Y2Datum(0),
+        )
     )
     said = alt.Chart(alt.Data(values=list(updates)))
     rules = said.mark_rule(color=_RED, strokeWidth=2, strokeDash=[6, 3]).encode(x="minute:Q")
@@ -122,10 +132,12 @@ def case_plot(rows: Rows, *, x: str, y: str, language: str) -> str:
     return _drawn((bars + numbers).properties(width=_WIDTH, height=200), language)
 
 
-def comparison_plot(rows: Rows, *, x: str, y: str, language: str) -> str:
-    """Reach within the limit, one point an incident. Rows: name, share, place."""
+def comparison_plot(rows: Rows, *, y: str, language: str) -> str:
+    """Reach within the limit, one point an incident, in their order. Rows: name, share, place (from 0)."""
+    names = [row["name"] for row in rows]
+    axis = alt.Axis(labelAngle=-30, labelLimit=170, labelExpr=f"{json.dumps(names)}[datum.value]")
     base = alt.Chart(alt.Data(values=list(rows))).encode(
-        x=alt.X("name:N", sort=alt.EncodingSortField("place"), title=x, axis=alt.Axis(labelAngle=-30, labelLimit=140)),
+        x=alt.X("place:O", title=None, axis=axis),
         y=alt.Y("share:Q", title=y, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")),
     )
     line = base.mark_line(color=_INK, strokeWidth=2, point=alt.OverlayMarkDef(filled=True, size=80, color=_INK))
