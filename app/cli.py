@@ -22,7 +22,7 @@ from app.imports import import_components_file, import_customers_file
 from app.log import configure_logging
 from app.migrations import migrate as run_migrations
 from app.postgres import PostgresUnavailable, application_url
-from app.reports import drawn_report, printed
+from app.reports import drawn_report, print_page
 from app.rights import FOR_SYSTEMS, ROLES
 from app.secret import kept_secret, own_secret
 from app.settings import Settings, SettingsError, data_folder, read_settings
@@ -265,7 +265,7 @@ def report(
         if output is None:
             print(page)
         elif pdf:
-            await printed(page, output)
+            await asyncio.to_thread(print_page, page, output)
         else:
             output.write_text(page, encoding="utf-8")
 

@@ -1,10 +1,11 @@
-"""Makes the report of an incident: figures in one snapshot, the page in a thread, a PDF by Chromium. It decides nothing."""
+"""Makes the report of an incident: figures in one snapshot, the page in a thread, a PDF by Chromium."""
 
 import asyncio
 import base64
 import hashlib
 import re
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def style_source(page: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()}'"
 
 
-async def printed(page: str, output: Path) -> None:
+def print_page(page: str, output: Path) -> None:
     """Print `page` to the PDF file `output`, by the Chromium of this machine. Raises `Conflict`."""
     browser = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if browser is None:
@@ -45,23 +46,18 @@ async def printed(page: str, output: Path) -> None:
             code="no_chromium",
         )
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder, "report.html")
-        await asyncio.to_thread(source.write_text, page, encoding="utf-8")
-        # The page is ours, has no script and loads nothing; as root, Chromium has no sandbox to put it in.
-        process = await asyncio.create_subprocess_exec(
+        source, paper = Path(folder, "report.html"), Path(folder, "report.pdf")
+        source.write_text(page, encoding="utf-8")
+        command = [
             browser,
+            # The page is ours, has no script and loads nothing; as root, Chromium has no sandbox to put it in.
             *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-pdf-header-footer"),
-            *(f"--user-data-dir={folder}/profile", f"--print-to-pdf={output.resolve()}", source.as_uri()),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+            *(f"--user-data-dir={folder}/profile", f"--print-to-pdf={paper}", source.as_uri()),
+        ]
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0 or not output.exists():
-        raise Conflict(
-            f"Chromium did not print (exit code {process.returncode}). Print the HTML page instead.", code="not_printed"
-        )
+            subprocess.run(command, check=True, capture_output=True, timeout=_PATIENCE)
+            shutil.copyfile(paper, output)
+        except (subprocess.SubprocessError, FileNotFoundError) as error:
+            raise Conflict(
+                f"Chromium did not print: {error}. Print the HTML page instead.", code="not_printed"
+            ) from None

@@ -54,7 +54,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """The time of a next update, promised in update `number`. `late`: seconds it came after that; None if it did not."""
+    """The time of a next update, promised in update `number`. `late`: seconds it came after that; None: not yet."""
 
     number: int
     due_at: datetime
@@ -143,7 +143,7 @@ class Report:
 
 
 async def incident_report(tx: Tx, incident: str, *, now: datetime, limit: timedelta) -> Report:
-    """The report on `incident`, as things stand at `now`. `limit`: within what people must hear of one that does not say.
+    """The report on `incident`, as things stand at `now`. `limit`: within what people must hear, unless it says.
 
     `tx` should be a snapshot. Raises `NotFound`.
     """

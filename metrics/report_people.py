@@ -67,7 +67,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """So many messages of `channel` stand in `state`, for `reason`; of `doubtful` nobody can tell if they left twice."""
+    """So many messages of `channel` stand in `state`, for `reason`; `doubtful` may have left twice."""
 
     channel: str
     state: str

@@ -1,4 +1,4 @@
-"""The plots of the report as SVG: legible in black and white and to colour-blind readers, without a browser or a script.
+"""The plots of the report as SVG: legible in black and white and to colour-blind readers, drawn without a browser.
 
 Lines differ by dash and shape as well as by colour (Okabe and Ito's). Every text comes from the caller.
 Vega-Altair says what is drawn, vl-convert draws it; both are large, so they are loaded with the first plot.
@@ -59,34 +59,41 @@ def _drawn(chart: alt.TopLevelMixin, language: str) -> str:
 def reach_plot(
     rows: Rows, *, names: Sequence[str], limit: float, until: float, x: str, y: str, line: str, language: str
 ) -> str:
-    """Share told by minute. Rows: name, minute, share; `limit`: the minute of the line; `until`: the last minute drawn."""
+    """Share told by minute. Rows: name, minute, share; `limit`: the minute of the line; `until`: the last one."""
     scale = alt.Scale(domain=[0, max(until, limit) * 1.02])
-    series = {"sort": list(names)}
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    base = alt.Chart(alt.InlineData(list(rows))).encode(
         x=alt.X("minute:Q", title=x, scale=scale),
         y=alt.Y("share:Q", title=y, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")),
-        color=alt.Color("name:N", scale=alt.Scale(domain=list(names), range=list(_COLOURS[: len(names)])), **series),
     )
-    dash = alt.StrokeDash(
-        "name:N", legend=None, scale=alt.Scale(domain=list(names), range=list(_DASHES[: len(names)])), **series
+
+    def by(values: Sequence[Any]) -> alt.Scale:
+        return alt.Scale(domain=list(names), range=list(values[: len(names)]))
+
+    # The legend shows dash and colour together, as a line; shapes need none beside it.
+    stroke = alt.Legend(symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=500)
+    lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
+        color=alt.Color("name:N", scale=by(_COLOURS), sort=list(names), legend=stroke),
+        strokeDash=alt.StrokeDash("name:N", scale=by(_DASHES), sort=list(names), legend=stroke),
     )
-    shape = alt.Shape("name:N", scale=alt.Scale(domain=list(names), range=list(_SHAPES[: len(names)])), **series)
-    lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(strokeDash=dash)
-    marks = base.mark_point(filled=True, size=70, opacity=1).encode(shape=shape)
+    marks = base.mark_point(filled=True, size=70, opacity=1).encode(
+        color=alt.Color("name:N", scale=by(_COLOURS), sort=list(names), legend=None),
+        shape=alt.Shape("name:N", scale=by(_SHAPES), sort=list(names), legend=None),
+    )
     marked = marks.transform_filter("datum.mark")
-    rule = alt.Chart(alt.Data(values=[{"minute": limit, "text": line}]))
+    rule = alt.Chart(alt.InlineData([{"minute": limit, "text": line}]))
     at = rule.mark_rule(color=_INK, strokeDash=[3, 3], strokeWidth=1.5).encode(x="minute:Q")
     label = rule.mark_text(align="right", baseline="bottom", dx=-5, fontSize=12, color=_INK).encode(
         x="minute:Q", y=alt.value(258), text="text:N"
     )
-    return _drawn(alt.layer(lines, marked, at, label).properties(width=_WIDTH, height=260), language)
+    chart = alt.layer(lines, marked, at, label).resolve_legend("independent")
+    return _drawn(chart.properties(width=_WIDTH, height=260), language)
 
 
 def outcome_plot(rows: Rows, *, x: str, language: str) -> str:
     """Messages by outcome, one bar each with its number. Rows: name (outcome), channel, count."""
     channels = list(dict.fromkeys(row["channel"] for row in rows))
     names = list(dict.fromkeys(row["name"] for row in rows))
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    base = alt.Chart(alt.InlineData(list(rows))).encode(
         x=alt.X("count:Q", title=x, axis=alt.Axis(format=",d", tickMinStep=1)),
         y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=240)),
         yOffset=alt.YOffset("channel:N", sort=channels),
@@ -104,7 +111,7 @@ def storm_plot(rows: Rows, *, updates: Rows, minutes: int, x: str, y: str, langu
     """Contacts by time, and the updates. Rows: minute, contacts. Updates: minute, text."""
     ends = [{**row, "end": row["minute"] + minutes} for row in rows]
     bars = (
-        alt.Chart(alt.Data(values=ends))
+        alt.Chart(alt.InlineData(ends))
         .mark_bar(color="#9db7d5", stroke=_INK, strokeWidth=0.6)
         .encode(
             x=alt.X("minute:Q", title=x),
@@ -113,7 +120,7 @@ def storm_plot(rows: Rows, *, updates: Rows, minutes: int, x: str, y: str, langu
             y2=alt.Y2Datum(0),
         )
     )
-    said = alt.Chart(alt.Data(values=list(updates)))
+    said = alt.Chart(alt.InlineData(list(updates)))
     rules = said.mark_rule(color=_RED, strokeWidth=2, strokeDash=[6, 3]).encode(x="minute:Q")
     names = said.mark_text(align="center", baseline="bottom", fontSize=12, fontWeight="bold", color=_INK).encode(
         x="minute:Q", y=alt.value(-4), text="text:N"
@@ -123,7 +130,7 @@ def storm_plot(rows: Rows, *, updates: Rows, minutes: int, x: str, y: str, langu
 
 def case_plot(rows: Rows, *, x: str, y: str, language: str) -> str:
     """Cases by how many contacts they hold. Rows: name, cases."""
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    base = alt.Chart(alt.InlineData(list(rows))).encode(
         x=alt.X("name:N", sort=None, title=x, axis=alt.Axis(labelAngle=0)),
         y=alt.Y("cases:Q", title=y, axis=alt.Axis(format=",d", tickMinStep=1)),
     )
@@ -136,7 +143,7 @@ def comparison_plot(rows: Rows, *, y: str, language: str) -> str:
     """Reach within the limit, one point an incident, in their order. Rows: name, share, place (from 0)."""
     names = [row["name"] for row in rows]
     axis = alt.Axis(labelAngle=-30, labelLimit=170, labelExpr=f"{json.dumps(names)}[datum.value]")
-    base = alt.Chart(alt.Data(values=list(rows))).encode(
+    base = alt.Chart(alt.InlineData(list(rows))).encode(
         x=alt.X("place:O", title=None, axis=axis),
         y=alt.Y("share:Q", title=y, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")),
     )

@@ -1,8 +1,8 @@
 """Every text exists in the languages of its readers: a missing one would fall back to English in silence.
 
-The public reads five languages, the desk two. A template is the desk's when it extends `app/desk.html`, or only such
-templates use it, or when metrics draws it; every other one is the public's. Of texts in code the catalogues themselves tell: what claims
-and notify say in Dutch beside the desk's templates, they say in every language of the public.
+The public reads five languages, the desk two. A template is the desk's when it extends `app/desk.html`, only such
+templates use it, or metrics draws it; every other one is the public's. Of texts in code the catalogues themselves tell:
+what claims and notify say in Dutch beside the desk's templates, they say in every language of the public.
 """
 
 from collections.abc import Iterator

@@ -46,12 +46,13 @@ async def a_story(
 def _update(number: int, minute: int, phase: str, *, corrects: bool = False, promised: int | None, heading: str) -> str:
     name = f"substr(md5(CAST(:id AS text) || '{number}'), 1, 12)"
     before = f"substr(md5(CAST(:id AS text) || '{number - 1}'), 1, 12)" if corrects else "NULL"
+    certainty, evidence = ("unknown", "suspected", "confirmed")[min(number, 3) - 1], "The vendor" if number > 1 else ""
     due = f"CAST(:aware AS timestamptz) + interval '{promised} minutes'" if promised else "NULL"
     return f"""
     INSERT INTO updates (id, incident_id, number, state, phase, texts, cause_certainty, cause_evidence, next_update_at,
                          corrects_id, created_by, written_by, written_at, published_by, published_at)
     VALUES ({name}, :id, {number}, 'published', '{phase}', '{{"en": {{"title": "{heading}"}}}}',
-            '{("unknown", "suspected", "confirmed")[min(number, 3) - 1]}', '{"What the vendor says" if number > 1 else ""}', {due},
+            '{certainty}', '{evidence}', {due},
             {before}, 'staff:a', 'staff:a', :aware, 'staff:b',
             CAST(:aware AS timestamptz) + interval '{minute} minutes')
     """
@@ -101,9 +102,11 @@ _STATEMENTS = (
     # The third promise was broken by 14 minutes.
     """
     INSERT INTO promises (update_id, incident_id, due_at, state, settled_at, followed_at)
-    SELECT u.id, u.incident_id, u.next_update_at, CASE WHEN n.published_at <= u.next_update_at THEN 'kept' ELSE 'missed' END,
+    SELECT u.id, u.incident_id, u.next_update_at,
+           CASE WHEN n.published_at <= u.next_update_at THEN 'kept' ELSE 'missed' END,
            least(n.published_at, u.next_update_at), n.published_at
-      FROM updates u JOIN updates n ON n.incident_id = u.incident_id AND n.number = u.number + 1 WHERE u.incident_id = :id
+      FROM updates u JOIN updates n ON n.incident_id = u.incident_id AND n.number = u.number + 1
+     WHERE u.incident_id = :id
     """,
     """
     INSERT INTO customers (number, name, name_key, language, time_zone)
@@ -129,17 +132,22 @@ _STATEMENTS = (
     _deliveries(3, "mail", 52, spread=9),
     _deliveries(4, "mail", 104, spread=9),
     _deliveries(5, "mail", 140, spread=9),
-    "INSERT INTO sms_spend (topic, currency, segments, spent) VALUES (:topic, 'EUR', CAST(:people AS int) / 4, 7012345)",
+    """
+    INSERT INTO sms_spend (topic, currency, segments, spent)
+    VALUES (:topic, 'EUR', CAST(:people AS int) / 4, 7012345)
+    """,
     # A case for every third customer; every one of those writes once, half of them twice, some more often.
     """
     INSERT INTO cases (incident_id, customer_id, opened_at, state, closed_at)
-    SELECT :id, id, :aware, CASE WHEN id % 2 = 0 THEN 'closed' ELSE 'open' END, CASE WHEN id % 2 = 0 THEN CAST(:until AS timestamptz) END
+    SELECT :id, id, :aware, CASE WHEN id % 2 = 0 THEN 'closed' ELSE 'open' END,
+           CASE WHEN id % 2 = 0 THEN CAST(:until AS timestamptz) END
       FROM customers WHERE number LIKE :id || '-%' AND id % 3 = 0
     """,
     """
     INSERT INTO contacts (receipt, fingerprint, channel, incident_id, language, raw, state, case_id, customer_id,
                           received_at, resolved_at, answer_by, answered_at)
-    SELECT :id || '/' || s.id || '/' || n, '', (ARRAY['web', 'mail', 'mail', 'phone', 'sms', 'post'])[(s.id + n) % 6 + 1],
+    SELECT :id || '/' || s.id || '/' || n, '',
+           (ARRAY['web', 'mail', 'mail', 'phone', 'sms', 'post'])[(s.id + n) % 6 + 1],
            :id, 'nl', '', 'resolved', s.id, s.customer_id, w.at, w.at + (s.id % 50) * interval '100 milliseconds',
            w.at + interval '24 hours', CASE WHEN s.id % 3 <> 0 THEN w.at + (s.id % 31) * interval '1 hour' END
       FROM cases s CROSS JOIN LATERAL generate_series(1, 1 + (s.id % 2) + CASE WHEN s.id % 11 = 0 THEN 4 ELSE 0 END) n
@@ -173,7 +181,8 @@ _STATEMENTS = (
     """,
     """
     INSERT INTO appeals (decision_id, words, decide_by)
-    SELECT d.id, 'No.', :until FROM decisions d JOIN claims m ON m.id = d.claim_id JOIN contacts k ON k.id = m.contact_id
+    SELECT d.id, 'No.', :until FROM decisions d JOIN claims m ON m.id = d.claim_id
+      JOIN contacts k ON k.id = m.contact_id
      WHERE k.incident_id = :id AND d.outcome = 'rejected' AND d.id % 2 = 0
     """,
 )
