@@ -70,7 +70,7 @@ def reach_plot(
         return alt.Scale(domain=list(names), range=list(values[: len(names)]))
 
     # The legend shows dash and colour together, as a line; shapes need none beside it.
-    stroke = alt.Legend(symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=500)
+    stroke = alt.Legend(symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=150)
     lines = base.mark_line(interpolate="step-after", strokeWidth=2.5).encode(
         color=alt.Color("name:N", scale=by(_COLOURS), sort=list(names), legend=stroke),
         strokeDash=alt.StrokeDash("name:N", scale=by(_DASHES), sort=list(names), legend=stroke),
