@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 import claims.drawing
@@ -46,9 +46,11 @@ from app.entrance import is_for_staff, shut
 from app.guards import Guards
 from app.language_choice import RememberedLanguage
 from app.limits import Limits, Tries
+from app.live import Live
 from app.outages import Outages, public_titles
 from app.problems import Problems
 from app.public_page import PageStore, PublicPage
+from app.search_page import SearchPage
 from app.staff import pages as staff_pages
 from app.staff import provider_pages, user_pages
 from app.staff.accounts import case_worker
@@ -57,7 +59,7 @@ from app.staff.provider import Provider
 from app.staff.seal import Seal
 from app.staff.sign_in import SignIn
 from app.static_files import static_files
-from app.templates import render
+from app.templates import moment, render
 from app.wiring import Parts
 from claims import Intake
 from foundation.database import DatabaseAway, Tx
@@ -76,16 +78,19 @@ def create_app(parts: Parts) -> PublicPage:
     Where the desk has an address of its own (STORMDESK_DESK_BIND), nothing of it is found here.
     """
     intake = Intake(parts.database)
+    store = _store(parts)
+    live = Live(store)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with intake.running():
             yield
+        live.close()
 
-    routes = every_route(parts, intake)
+    routes = every_route(parts, intake, live, store)
     if parts.settings.desk_bind is not None:
         routes = [route for route in routes if not is_for_staff(route)]
-    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
+    return PublicPage(store, _at_the_edge(parts, _starlette(parts, routes, lifespan)))
 
 
 def create_desk_app(parts: Parts) -> ASGIApp:
@@ -101,8 +106,12 @@ def create_desk_app(parts: Parts) -> ASGIApp:
     return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
 
 
-def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
-    """Every route there is, each open only to those it is for."""
+def every_route(
+    parts: Parts, intake: Intake, live: Live | None = None, store: PageStore | None = None
+) -> list[BaseRoute]:
+    """Every route there is, each open only to those it is for. `live` and `store`: the process's own, if any."""
+    store = store or _store(parts)
+    search = SearchPage(store, parts.settings.page_name)
     desk = Desk(parts, Cookies(parts.settings.desk_url))
     routes: list[BaseRoute] = [
         *_claims_routes(parts, intake),  # first: routes are tried in order, and contacts come by the thousand a second
@@ -111,6 +120,8 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *colleague_pages.routes(parts),
         *_message_routes(parts),
         *_follow_routes(parts),
+        Route("/events", (live or Live(store)).events, methods=["GET"]),
+        Route("/search", search.search, methods=["GET"]),
         *metrics.pages.routes(exports=parts.exports),
         *_staff_routes(desk),
         *user_pages.routes(desk),
@@ -283,6 +294,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
         telling=_telling(parts),
         texting=(composer.sms, tariff) if settings.smpp_urls else None,
         approvals=settings.approvals,
+        write=lambda at, language: moment(at, settings.page_time_zone, language),
     )
 
 
@@ -301,7 +313,7 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
     cookies = Cookies(parts.settings.desk_url)
     problems = Problems(Desk(parts, cookies))
     backend = Credentials(parts.database, parts.clock, cookies)
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(AuthenticationMiddleware, backend=backend)],
         exception_handlers={
@@ -315,3 +327,5 @@ def _starlette(parts: Parts, routes: Sequence[BaseRoute], lifespan: Lifespan[Sta
         },
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # `Problems` does it, for pages only and without trusting the Host field
+    return app

@@ -406,11 +406,14 @@ def bench_identity(
     records: Annotated[Path | None, typer.Option(help="A CSV of labelled records, in place of the known data.")] = None,
     only: Annotated[str, typer.Option(help="Only data sets whose name contains this.")] = "",
     shuffles: Annotated[int, typer.Option(min=0, help="Other orders that must give the same cases.")] = 20,
+    batch: Annotated[int, typer.Option(min=1, help="Contacts that are resolved at a time.")] = 1,
 ) -> None:
     """Tell who is whom on labelled records, one contact at a time, beside Splink in one batch."""
     from app.bench import identity  # noqa: PLC0415 (loaded when it runs)
 
-    found = identity.bench_identity(records, only=only, shuffles=shuffles, tell=lambda line: typer.echo(line, err=True))
+    found = identity.bench_identity(
+        records, only=only, shuffles=shuffles, batch=batch, tell=lambda line: typer.echo(line, err=True)
+    )
     _print_json(found)
 
 

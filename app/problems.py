@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from app.answers import GUARDS
@@ -95,6 +95,8 @@ class Problems:
             return self._sign_in_first(request, error)
         if status == 403 and _is_at_desk(request):
             return self._desk.page(request, "app/refused.html", 403, said=str(error.detail))
+        if status == 404 and (onward := _without_slash(request)):
+            return RedirectResponse(onward, 307)
         if status == 404 and _reads_pages(request):
             return _page(request, "incidents/missing.html", 404)
         answer = problem(status, _HTTP_CODES.get(status, "http_error"), str(error.detail))
@@ -140,6 +142,18 @@ class Problems:
 
 def _is_at_desk(request: Request) -> bool:
     return request.url.path.startswith("/desk")
+
+
+def _without_slash(request: Request) -> str:
+    """Where a page is whose address somebody typed with a slash too many; empty when it is not that.
+
+    Not for calls of the API, whose addresses are typed once. By the path alone: what the Host field says is not ours.
+    """
+    path = request.url.path.rstrip("/")
+    is_page = any(isinstance(route, Route) and route.path_regex.match(path) for route in request.app.routes)
+    if path == request.url.path or f"{path}/".startswith("/api/") or not is_page:
+        return ""
+    return f"{path}?{request.url.query}" if request.url.query else path
 
 
 def _methods(request: Request) -> set[str]:

@@ -4,7 +4,7 @@ The front door: what other packages may use stands here, everything else is ours
 """
 
 from incidents.approving import approve
-from incidents.audience import audience_of
+from incidents.audience import audience_of, dispatch_key
 from incidents.chasing import Chaser
 from incidents.component_file import COLUMNS as COMPONENT_COLUMNS
 from incidents.component_file import REQUIRED as REQUIRED_COMPONENT_COLUMNS
@@ -23,7 +23,7 @@ from incidents.lifecycle import Declaration, Draft
 from incidents.maintenance import Tell
 from incidents.maintenance_words import MaintenanceWords
 from incidents.messages import Composer
-from incidents.publishing import Telling, declare, dispatch_key, publish, tell
+from incidents.publishing import Telling, declare, publish, tell
 from incidents.records import (
     Incident,
     Update,
@@ -37,10 +37,13 @@ from incidents.records import (
 from incidents.status_page import StatusPage
 from incidents.upkeep import PlannedWork
 from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
+from incidents.zones import OFFERED as OFFERED_ZONES
+from incidents.zones import zone_city
 
 __all__ = [
     "COMPONENT_COLUMNS",
     "LANGUAGES",
+    "OFFERED_ZONES",
     "REQUIRED_COMPONENT_COLUMNS",
     "BadComponent",
     "Chaser",
@@ -79,4 +82,5 @@ __all__ = [
     "resolved_incidents",
     "standing_promise",
     "tell",
+    "zone_city",
 ]

@@ -7,6 +7,10 @@ import msgspec
 
 import notify
 from incidents.records import Incident, Update
+from incidents.scope import Overlap, Sampled
+from incidents.segments import Segment
+from incidents.update_templates import UpdateTemplate
+from incidents.wording import UpdateText
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +20,34 @@ class IncidentShown(Incident):
     updates: Sequence[Update] = ()
 
 
-class UpdatePreview(msgspec.Struct, kw_only=True, frozen=True):
-    """Whom publishing would reach. `sms`: only where texts are sent."""
+class AudienceSample(msgspec.Struct, kw_only=True, frozen=True):
+    """Some of those an incident concerns."""
 
-    reach: Sequence[notify.Reach]
-    recipients: int
-    unreachable: int
-    sms: notify.SmsPreview | msgspec.UnsetType = msgspec.UNSET
+    people: Sequence[Sampled]
+
+
+class Overlaps(msgspec.Struct, kw_only=True, frozen=True):
+    """Other open incidents over the same people, most of them first."""
+
+    overlaps: Sequence[Overlap]
+
+
+class Segments(msgspec.Struct, kw_only=True, frozen=True):
+    """Every segment, by key."""
+
+    segments: Sequence[Segment]
+
+
+class UpdateTemplates(msgspec.Struct, kw_only=True, frozen=True):
+    """Every template."""
+
+    templates: Sequence[UpdateTemplate]
+
+
+class StartedTexts(msgspec.Struct, kw_only=True, frozen=True):
+    """What a writer begins with, per language. What is not known stands as `…`."""
+
+    texts: Mapping[str, UpdateText]
 
 
 class PublishedUpdate(msgspec.Struct, kw_only=True, frozen=True):

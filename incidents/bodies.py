@@ -5,12 +5,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from incidents.audience import Scope
 from incidents.lifecycle import Certainty, ComponentStatus, Declaration, Draft, Impact, Phase
+from incidents.segments import LONGEST_AHEAD, Segment
+from incidents.update_templates import UpdateTemplate
 from incidents.wording import UpdateText
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Severity = Annotated[int, msgspec.Meta(ge=1, le=4)]
 Minutes = Annotated[int, msgspec.Meta(ge=1, le=7 * 24 * 60)]
+AheadMinutes = Annotated[int, msgspec.Meta(ge=-LONGEST_AHEAD, le=LONGEST_AHEAD)]
 Names = Annotated[list[str], msgspec.Meta(max_length=50_000)]
 
 
@@ -135,3 +139,51 @@ class PublishBody(msgspec.Struct, forbid_unknown_fields=True):
     urgent: bool = False
     hold: bool = False
     not_after: Moment | None = None
+
+
+class ScopeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """What an incident concerns: all of it. See `audience.Scope`."""
+
+    components: Names = []
+    groups: Names = []
+    segments: Names = []
+    needed_from: Moment | None = None
+    needed_until: Moment | None = None
+
+    def scope(self) -> Scope:
+        """As the audience takes it."""
+        return Scope(**msgspec.structs.asdict(self))
+
+
+class SegmentBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`PUT segments/{key}`. See `segments.Segment`; minutes count from the moment of sending."""
+
+    names: dict[str, str]
+    languages: Names = []
+    components: Names = []
+    groups: Names = []
+    from_minutes: AheadMinutes | None = None
+    until_minutes: AheadMinutes | None = None
+
+    def segment(self, key: str) -> Segment:
+        """What is to be kept."""
+        return Segment(key, **msgspec.structs.asdict(self))
+
+
+class TemplateBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`PUT update-templates/{key}`. Placeholders: see `update_templates.PLACEHOLDERS`."""
+
+    phase: Phase
+    name: str
+    texts: dict[str, TextBody]
+
+    def template(self, key: str) -> UpdateTemplate:
+        """What is to be kept."""
+        texts = msgspec.convert(msgspec.to_builtins(self.texts), dict[str, UpdateText])
+        return UpdateTemplate(key, self.phase, self.name, texts, own=True)
+
+
+class StartQuery(msgspec.Struct):
+    """`GET incidents/{id}/update-templates/{key}`. `next_update_at`: what the writer means to promise."""
+
+    next_update_at: Moment | None = None

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import notify
 from foundation.database import Tx
-from incidents.publishing import topic_of
+from incidents.audience import topic_of
 from incidents.records import find_incident
 
 # 14 CFR 259.8: within thirty minutes of becoming aware.

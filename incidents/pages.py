@@ -18,12 +18,16 @@ from foundation.database import Database, Tx
 from foundation.errors import Conflict, NotFound
 from incidents.answers import CustomerHistory, IncidentShown
 from incidents.approving import USUAL_APPROVALS
+from incidents.audience_pages import audience_routes
 from incidents.bodies import IncidentBody, IncidentChanges
 from incidents.publishing import ComposeWebhook, Telling, amend, declare
 from incidents.records import Incident, find_incident, updates_of
 from incidents.saying import Compose
+from incidents.scope import draft_for_those_it_changes
 from incidents.status_page import StatusPage
-from incidents.update_pages import Publishing, Texting, update_routes
+from incidents.update_pages import Publishing, update_routes
+from incidents.update_preview import Texting
+from incidents.update_templates import WriteMoment, plain_moment
 
 _log = structlog.get_logger()
 
@@ -43,6 +47,7 @@ def routes(
     compose_webhook: ComposeWebhook | None = None,
     texting: Texting | None = None,
     approvals: int = USUAL_APPROVALS,
+    write: WriteMoment = plain_moment,
 ) -> list[BaseRoute]:
     """Every route of incidents. `compose` writes an update's messages (`Composer.messages`), `compose_webhook` those
     to machines (`Composer.webhook`).
@@ -50,21 +55,23 @@ def routes(
     `telling`: how updates are told when nothing else is said (quiet hours, and when texts stand in for mail).
     `texting`: None where no SMS is sent; then the preview of an update says nothing of it.
     """
-    api = _Incidents(database, clock)
+    api = _Incidents(database, clock, write)
     how = Publishing(compose, compose_webhook, telling or Telling(), texting, approvals)
     return [
         Route("/api/v1/incidents", api.declare, methods=["POST"]),
         Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
         Route("/api/v1/incidents/{id}", api.amend, methods=["PATCH"]),
+        *audience_routes(database=database, clock=clock, write=write),
         *update_routes(database=database, page=page, clock=clock, publishing=how),
         Route("/api/v1/customers/{number}/history", _history(database), methods=["GET"]),
     ]
 
 
 class _Incidents:
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, write: WriteMoment) -> None:
         self._database = database
         self._clock = clock
+        self._write = write
 
     @needs("incidents.declare")
     @call(takes=IncidentBody, gives=Incident, status=201, located=True)
@@ -88,11 +95,14 @@ class _Incidents:
     async def amend(self, request: Request) -> Response:
         """Correct what an incident is called, how bad it is or since when, and add to what it concerns.
 
-        What is added counts from the next update on. Phases move by updates only.
+        What is added counts from the next update on, and for those newly concerned a draft is made. Phases move by
+        updates only.
         """
-        changes = read_body(await request.body(), IncidentChanges).changes()
+        changes, now = read_body(await request.body(), IncidentChanges).changes(), self._clock()
         async with self._database.transaction() as tx:
-            amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=self._clock())
+            amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=now)
+            if (changes["components"] or changes["groups"]) and not amended.over:
+                await draft_for_those_it_changes(tx, _actor(request), amended.id, self._write, now=now)
         return _json(amended)
 
 

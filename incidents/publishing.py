@@ -19,7 +19,7 @@ from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid
 from foundation.languages import SPOKEN
 from incidents.approving import USUAL_APPROVALS, check_approved, is_vouched_for
-from incidents.audience import people_to_tell
+from incidents.audience import dispatch_key, joined, left, people_to_tell, topic_of
 from incidents.components import unknown_scope
 from incidents.identifiers import new_id
 from incidents.impact import restate_impact
@@ -259,20 +259,21 @@ async def tell(
 
 
 def _addressees(said: Update, incident_id: str, now: datetime) -> dict[str, Any]:
-    if said.corrects is None:
-        return {"audience": people_to_tell(incident_id, now)}
-    wrong = dispatch_key(said.corrects)
-    return {"audience": notify.told_of(wrong), "corrects": wrong}
+    """Whom an update is told, as `notify.enqueue` takes it."""
+    if said.corrects is not None:
+        wrong = dispatch_key(said.corrects)
+        return {"audience": notify.told_of(wrong), "corrects": wrong}
+    return {"audience": _AUDIENCES[said.audience](incident_id, now)}
 
 
-def topic_of(incident_id: str) -> str:
-    """What notify knows the news of an incident by; newer news of it overtakes older."""
-    return f"incident:{incident_id}"
+_AUDIENCES = {"everyone": people_to_tell, "joined": joined, "left": left}
 
 
 async def _for_machines(
     tx: Tx, said: Update, compose: ComposeWebhook | None, now: datetime
 ) -> Sequence[notify.MessageText]:
+    if said.audience != "everyone":
+        return ()
     if said.corrects is None:
         addressees = notify.followers_of(said.incident_id)
     else:
@@ -280,11 +281,6 @@ async def _for_machines(
     if compose is None or not await notify.any_machine_among(tx, addressees):
         return ()  # the page need not be read for nobody
     return (compose(await read_snapshot(tx, at=now, closed=[said.incident_id]), said.incident_id),)
-
-
-def dispatch_key(update_id: str) -> str:
-    """What notify knows the telling of an update by."""
-    return f"update:{update_id}"
 
 
 def _check_publishable(incident: Incident, found: Update, now: datetime) -> None:

@@ -1,8 +1,8 @@
 """The staff API of updates, under /api/v1: writing, approving, publishing, and watching them arrive."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import structlog
@@ -17,15 +17,17 @@ from foundation.calls import Refusals, call, read_body
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway
 from foundation.errors import Conflict, NotFound
-from incidents.answers import PublishedUpdate, UpdatePreview, UpdateProgress
+from incidents.answers import PublishedUpdate, UpdateProgress
 from incidents.approving import approve, bypass_approval
+from incidents.audience import dispatch_key
 from incidents.bodies import ApproveBody, BypassBody, PublishBody, UpdateBody, UpdateEdit
 from incidents.drafting import discard_update, draft_update, edit_update, take_back
 from incidents.page_files import PageNotWritten
-from incidents.publishing import ComposeWebhook, Telling, dispatch_key, preview_sms, preview_update, publish
+from incidents.publishing import ComposeWebhook, Telling, publish
 from incidents.records import Update, find_update
 from incidents.saying import Compose
 from incidents.status_page import StatusPage
+from incidents.update_preview import Preview, Texting, preview
 
 _log = structlog.get_logger()
 
@@ -38,9 +40,6 @@ _CANNOT_PUBLISH = ("not_approved", "approval_outdated", "not_a_draft", "promise_
 
 # What can be done to the telling of an update while it is under way.
 STEERING = {"release": notify.release, "pause": notify.pause, "resume": notify.resume, "cancel": notify.cancel}
-
-# What writes the texts of an update (`Composer.sms`), and what sending them costs.
-Texting: TypeAlias = tuple[Callable[[Update], Sequence[notify.MessageText]], notify.Tariff]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,20 +108,23 @@ class _Updates:
             return _json(await find_update(tx, request.path_params["id"]))
 
     @needs("incidents.read")
-    @call(gives=UpdatePreview, refuses=_NO_UPDATE)
+    @call(gives=Preview, refuses=_NO_UPDATE)
     async def preview(self, request: Request) -> Response:
-        """Whom publishing an update would reach, and what its texts would cost. Nothing is written."""
-        update_id, now = request.path_params["id"], self._clock()
-        channels: tuple[notify.Channel, ...] = (
-            ("mail", "webhook") if self._how.texting is None else ("mail", "sms", "webhook")
-        )
+        """The exact text per channel and language, who gets it, what it costs, and what is doubtful.
+
+        Nothing is written. `digest` is what an approval of exactly this names.
+        """
+        how = self._how
         async with self._database.snapshot() as tx:
-            reach = await preview_update(tx, update_id, now=now, channels=channels)
-            sms = None if self._how.texting is None else await preview_sms(tx, update_id, *self._how.texting, now=now)
-        total = sum(one.recipients for one in reach)
-        unreachable = sum(one.unreachable for one in reach)
-        shown = msgspec.UNSET if sms is None else sms
-        return _json(UpdatePreview(reach=reach, recipients=total, unreachable=unreachable, sms=shown))
+            shown = await preview(
+                tx,
+                request.path_params["id"],
+                how.compose,
+                needed=how.approvals,
+                texting=how.texting,
+                now=self._clock(),
+            )
+        return _json(shown)
 
     @needs("updates.write")
     @call(

@@ -12,6 +12,7 @@ from notify.exercises import rehearse
 from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
+from notify.mail_preview import MailPreview, preview_mail
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots, one_line
 from notify.mime import files_of as mail_files
@@ -19,7 +20,7 @@ from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
 from notify.mime import text_of as mail_text
-from notify.planning import QuietHours, Reach, enqueue, preview, told_of
+from notify.planning import QuietHours, Reach, enqueue, notified_of, preview, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
 from notify.reaching import CustomerReach, Seed, StrayReport, reach_of, seeds_now, stray_reports
@@ -27,7 +28,7 @@ from notify.reports import Report, take_reports
 from notify.sms_preview import SmsPreview, Tariff, preview_texts
 from notify.sms_text import write as write_text
 from notify.steering import cancel, pause, prefer, release, resume, set_seeds
-from notify.tables import exposures
+from notify.tables import customers, exposures
 
 __all__ = [
     "Addressee",
@@ -40,6 +41,7 @@ __all__ = [
     "Colleague",
     "CustomerReach",
     "FirstNotice",
+    "MailPreview",
     "MessageText",
     "Progress",
     "QuietHours",
@@ -60,6 +62,7 @@ __all__ = [
     "correspondent",
     "customer_cards",
     "customer_history",
+    "customers",
     "customers_named",
     "delivery_progress",
     "delivery_summary",
@@ -79,6 +82,7 @@ __all__ = [
     "normalise_mail",
     "normalise_phone",
     "note_colleague",
+    "notified_of",
     "one_line",
     "only",
     "parse_mail",
@@ -86,6 +90,7 @@ __all__ = [
     "phone_readings",
     "prefer",
     "preview",
+    "preview_mail",
     "preview_texts",
     "reach_of",
     "rehearse",

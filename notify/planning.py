@@ -151,6 +151,23 @@ def told_of(key: str) -> Audience:
     )
 
 
+def notified_of(topic: str, *, farewells: Select[Any]) -> Audience:
+    """Everyone who was told of `topic`, may have been, or is about to be; not those whose last news was a farewell.
+
+    `farewells`: the keys of the dispatches that said that it concerns them no longer.
+    """
+    reached = ("planned", "deferred", "accepted", "delivered", "unknown")
+    is_farewell = dispatches.c.key.in_(farewells)
+    last, bye = func.max(dispatches.c.number).filter(~is_farewell), func.max(dispatches.c.number).filter(is_farewell)
+    return (
+        select(deliveries.c.customer_id, func.min(deliveries.c.needed_at).label("needed_at"))
+        .join(dispatches, dispatches.c.id == deliveries.c.dispatch_id)
+        .where(dispatches.c.topic == topic, deliveries.c.state.in_(reached))
+        .group_by(deliveries.c.customer_id)
+        .having(last > func.coalesce(bye, 0))
+    )
+
+
 async def preview(
     tx: Tx,
     audience: Audience,

@@ -91,7 +91,7 @@ class _Demo:
         self._database = database
         self._screen = screen
         self._console = console
-        self._gauges = Gauges(database, place.mail)
+        self._gauges = Gauges(database, place.mail, place.texts)
         self._started = time.monotonic()
 
     async def run(self) -> int:
@@ -217,6 +217,7 @@ class _Demo:
         self, people: list[Passenger], imported: int, teller: Teller, posting: Posting
     ) -> tuple[Summary, Evidence]:
         """Everything that happened, in numbers, against what the storm's maker knows."""
+        texts = await self._gauges.texts()
         counts = [await teller.deliveries(told) for told in teller.told]
         verdict = judge(posting.receipts, *await self._gauges.placed())
         deliveries = {state: sum(one[state] for one in counts) for state in counts[0]}
@@ -232,11 +233,14 @@ class _Demo:
             cases_with_two_customers=verdict.two_customers,
             lost_contacts=verdict.lost,
             status_page_seconds=round(max(told.page_seconds for told in teller.told), 3),
+            texts=texts,
         )
+        mails, mailbox = await self._gauges.mail_at_rest()
         evidence = Evidence(
             imported=imported,
+            mails=mails,
             planned=tuple(sum(one.values()) for one in counts),
-            mailbox=await self._gauges.mailbox_at_rest(),
+            mailbox=mailbox,
             receipts=len(posting.receipts),
             two_for_one=posting.two_for_one,
             unknowable=sum(not contact.knowable for contact in posting.receipts.values()),

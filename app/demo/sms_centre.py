@@ -13,16 +13,18 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 import smpp34
 import uvloop
 
-from app.loops import stop_on_signals
+from app.loops import stop_on_signals, wait
 from notify.channels.smpp_status import THROTTLED
 from notify.sms_text import Encoding, decode, parts, write
 
 HOST = "127.0.0.1"
+_WRITE_EVERY = 0.2  # seconds
 _KEPT = 10_000  # segments that are kept as samples; all are counted
 _AT_ONCE = 50  # receipts under way: each waits until the other side has it on disk
 
@@ -307,16 +309,30 @@ def receipt_text(message_id: str, state: str, error: str = "000") -> bytes:
     ).encode("ascii")
 
 
-async def main(port: int, receipts: Receipts, rate: float | None) -> None:
-    """Take everything until SIGTERM; then print what there was."""
+async def main(port: int, receipts: Receipts, rate: float | None, counts: Path | None) -> None:
+    """Take everything until SIGTERM; then print what there was. `counts`: a file that says so all the time."""
     stop = stop_on_signals()
     centre = SmsCentre(port, receipts=receipts, most_a_second=rate)
     async with centre.running():
         print("ready", flush=True)
-        await stop.wait()
+        while not stop.is_set():
+            if counts is not None:
+                _write(counts, json.dumps(_figures(centre)))
+            await wait(stop, _WRITE_EVERY)
+    print(json.dumps(_figures(centre)), flush=True)
+
+
+def _figures(centre: SmsCentre) -> dict[str, int]:
     copies = sum(count - 1 for count in centre.taken.values())
     figures = {"segments": centre.taken.total(), "numbers": len(centre.taken), "more_than_one": copies}
-    print(json.dumps(figures | {"throttled": centre.throttled}), flush=True)
+    return figures | {"throttled": centre.throttled}
+
+
+def _write(path: Path, text: str) -> None:
+    """Never half of it, for whoever reads meanwhile."""
+    half = path.with_suffix(".new")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
 
 
 if __name__ == "__main__":
@@ -324,5 +340,6 @@ if __name__ == "__main__":
     parser.add_argument("port", type=int)
     parser.add_argument("--receipts", choices=["never", "early", "at once"], default="never")
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--counts", type=Path)
     given = parser.parse_args()
-    uvloop.run(main(given.port, given.receipts, given.rate))
+    uvloop.run(main(given.port, given.receipts, given.rate, given.counts))

@@ -28,6 +28,8 @@ from incidents import Component, Party, define_components, define_parties
 
 _DATABASE = "demo"
 _START_SECONDS = 60
+# Made up: nobody has arranged a sender anywhere.
+_PRICES = "country,price_minor,currency,sender_id\n*,7.5,EUR,NY flights\nUS,1.2,EUR,+12025550100\n"
 WORKERS = 2
 
 # What somebody may want to vary in a demo; the rest of an installation's settings has no say here.
@@ -51,6 +53,11 @@ class Place:
     @property
     def mail(self) -> Path:
         return self.folder / "mail"
+
+    @property
+    def texts(self) -> Path:
+        """What the SMS centre has counted."""
+        return self.folder / "texts.json"
 
     def release(self) -> None:
         """Let go of the ports."""
@@ -83,6 +90,7 @@ def taken_place(environment: Mapping[str, str]) -> Iterator[Place]:
             ) from None
         for old in ("mail", "status", "logs"):
             shutil.rmtree(folder / old, ignore_errors=True)
+        (folder / "texts.json").unlink(missing_ok=True)
         place = _place(folder, environment)
         try:
             yield place
@@ -119,9 +127,10 @@ async def running(place: Place) -> AsyncIterator[Processes]:
         mailbox = await processes.start("mailbox", "app.demo.mailbox", str(place.mail))
         assert mailbox.stdout is not None
         port = int(await mailbox.stdout.readline() or 0)
+        smpp_port = await _sms_centre(processes, place)
         # What serves and sends is a role that owns nothing; see docs/decisions/0020-audit.md.
         lesser = with_database(await asyncio.to_thread(application_url, place.folder), _DATABASE)
-        processes.add_to_environment(_settings(place, lesser, port))
+        processes.add_to_environment(_settings(place, lesser, port, smpp_port))
         place.release()
         operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{place.operations_port}"}
         await processes.start("web", "app.cli", "serve", environment=operations)
@@ -131,8 +140,25 @@ async def running(place: Place) -> AsyncIterator[Processes]:
         yield processes
 
 
-def _settings(place: Place, database_url: str, smtp_port: int) -> dict[str, str]:
+async def _sms_centre(processes: Processes, place: Place) -> int:
+    """Starts the SMS centre, which takes every text and says at once that it arrived; its port."""
+    with reserve_port(2775) as held:
+        port: int = held.getsockname()[1]
+    arguments = (str(port), "--receipts", "at once", "--counts", str(place.texts))
+    centre = await processes.start("sms-centre", "app.demo.sms_centre", *arguments)
+    assert centre.stdout is not None
+    await centre.stdout.readline()
+    return port
+
+
+def _settings(place: Place, database_url: str, smtp_port: int, smpp_port: int) -> dict[str, str]:
+    prices = place.folder / "sms_prices.csv"
+    prices.write_text(_PRICES, encoding="utf-8")
     return {
+        "STORMDESK_SMPP_URL": f"smpp://demo:demo@127.0.0.1:{smpp_port}?window=50",
+        "STORMDESK_SMS_PRICES": str(prices),
+        # Whatever the hour it is shown at; nobody is woken.
+        "STORMDESK_QUIET_HOURS": "none",
         "STORMDESK_DATABASE_URL": database_url,
         "STORMDESK_DATA_DIR": str(place.folder),
         "STORMDESK_STATUS_DIR": str(place.folder / "status"),

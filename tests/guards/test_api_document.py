@@ -85,6 +85,7 @@ async def test_nothing_under_api_is_answered_with_a_page(parts: Parts) -> None:
             "/api",
             "/api/",
             "/api/v1",
+            "/api/v1/cases/",
             "/api/v1/nothing",
             "/api/v2/nothing.json",
             "/api/v3/x",
@@ -94,3 +95,11 @@ async def test_nothing_under_api_is_answered_with_a_page(parts: Parts) -> None:
             assert answer.status_code == 404, path
             assert answer.headers["content-type"].startswith(("application/problem+json", "application/json")), path
             assert json.loads(answer.content)["code"] == "not_found"
+
+
+async def test_a_page_is_found_with_a_slash_too_many_whatever_the_host_field_says(parts: Parts) -> None:
+    async with client(parts) as web:
+        answer = await web.get("/track/?lang=nl", headers={"Host": "evil.example"})
+        assert (answer.status_code, answer.headers["location"]) == (307, "/track?lang=nl")
+        for path in ("//evil.example/", "/nothing/", "//"):
+            assert "location" not in (await web.get(f"https://status.example.com{path}")).headers, path

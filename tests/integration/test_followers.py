@@ -9,7 +9,8 @@ import pytest
 import notify
 from foundation.database import Database, driver
 from incidents import Component, define_components, draft_update
-from incidents.publishing import dispatch_key, preview_update
+from incidents.audience import dispatch_key
+from incidents.publishing import preview_update
 from notify.following import confirm, stop_following
 from notify.outbox import begin, claim
 from tests.support.followers import a_subscriber

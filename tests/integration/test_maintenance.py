@@ -13,9 +13,10 @@ from foundation.actors import SYSTEM
 from foundation.database import Database
 from foundation.errors import Conflict, Invalid
 from incidents import Component, MaintenanceWords, PlannedWork, define_components
+from incidents.audience import dispatch_key
 from incidents.journal import timeline
 from incidents.maintenance import Plan, begin, call_off, reschedule, schedule
-from incidents.publishing import dispatch_key, tell
+from incidents.publishing import tell
 from incidents.records import Incident, Update, find_incident, updates_of
 from incidents.snapshot import read_snapshot
 from tests.support.incidents import BOSS, COMPOSER, NOW, WRITER, a_customer, a_draft, declared, say

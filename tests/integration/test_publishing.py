@@ -23,7 +23,8 @@ from incidents import (
     publish,
     register_components,
 )
-from incidents.publishing import amend, dispatch_key, preview_update
+from incidents.audience import dispatch_key
+from incidents.publishing import amend, preview_update
 from incidents.records import find_incident, find_update
 from tests.support.incidents import (
     BOSS,

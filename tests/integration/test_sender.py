@@ -168,6 +168,46 @@ async def test_while_no_relay_answers_nothing_is_claimed(database: Database) -> 
         await sending
 
 
+async def test_a_domain_that_refuses_in_a_spike_is_stopped_and_the_rest_goes_on(database: Database) -> None:
+    await people(database, 120)
+    await _execute(database, "UPDATE addresses SET value = 'dot552@bad.example' WHERE id % 3 <> 0")
+    relay = MoodyRelay()
+    stop = asyncio.Event()
+    async with relay.running() as port:
+        sending = asyncio.create_task(_sender(database, port).run(stop))
+        key = await publish(database)
+        async with asyncio.timeout(30):
+            while len(relay.mails) < 40:  # noqa: ASYNC110 (the relay is told by others)
+                await asyncio.sleep(0.02)
+        counts = await _until(database, key, "sending")
+        stop.set()
+        await sending
+    assert counts["accepted"] == 40
+    # What was in hand when the brake was pulled is refused too; the rest waits for better times.
+    assert 20 <= counts["rejected"] < 80
+    assert counts["planned"] == 80 - counts["rejected"]
+    async with database.transaction() as tx:
+        found = (await tx.execute(text("SELECT domain, reason, stopped_until > now() FROM paces"))).all()
+    assert [tuple(one) for one in found] == [("bad.example", "refusals", True)]
+
+
+async def test_a_domain_that_asks_us_to_slow_down_gets_a_pace_that_all_workers_share(database: Database) -> None:
+    await people(database, 30)
+    await _execute(database, "UPDATE addresses SET value = 'dot421slow@slow.example' WHERE id % 3 = 0")
+    relay = MoodyRelay()
+    stop = asyncio.Event()
+    async with relay.running() as port:
+        sending = asyncio.create_task(_sender(database, port).run(stop))
+        key = await publish(database)
+        counts = await _until(database, key, "planned", "sending")
+        stop.set()
+        await sending
+    assert counts == {"accepted": 20, "deferred": 10}
+    async with database.transaction() as tx:
+        found = (await tx.execute(text("SELECT domain, rate, concurrency, reason FROM paces"))).all()
+    assert [tuple(one) for one in found] == [("slow.example", 10.0, 10, "throttled")]
+
+
 async def _execute(database: Database, statement: str) -> None:
     async with database.transaction() as tx:
         await tx.execute(text(statement))

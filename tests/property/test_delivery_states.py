@@ -6,6 +6,7 @@ counts that add up at every step.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,7 @@ class Deliveries(RuleBasedStateMachine):
 
     runner: asyncio.Runner
     database: Database
+    moves: Counter[tuple[State, State]]  # of all runs together
 
     out = Bundle("batches that a worker holds")
 
@@ -119,19 +121,28 @@ class Deliveries(RuleBasedStateMachine):
             self._run(self._record(batch, done))
             assert self._run(self._rows()) == before, "a result counted twice"
 
+    @rule(count=st.integers(1, 4), results=st.lists(_results, min_size=4, max_size=4))
+    def send(self, count: int, results: list[Result]) -> None:
+        """A worker whose work goes well: what it claims it also records, and the first of it was accepted."""
+        for batch in self._run(self._claim(count)):
+            self._run(self._record(batch, _outcomes(batch, [Accepted(250), *results])))
+
     @rule(
         place=st.integers(0, 40),
-        kind=st.sampled_from(["delivered", "soft_bounce", "hard_bounce", "complaint", "delayed"]),
-        again=st.booleans(),
+        sent=st.booleans(),
+        kinds=st.lists(
+            st.sampled_from(["delivered", "soft_bounce", "hard_bounce", "complaint", "delayed"]), min_size=1, max_size=3
+        ),
     )
-    def a_report_comes(self, place: int, kind: Kind, again: bool) -> None:
-        """About any delivery, early, late, twice or absurd."""
+    def reports_come(self, place: int, sent: bool, kinds: list[Kind]) -> None:
+        """About any delivery, early, late, repeated or absurd; with `sent`, about one that may have arrived."""
         rows = self._run(self._rows())
-        if not rows:
+        some = [row for row in rows if row[1] in ("accepted", "delivered", "unknown")] if sent else rows
+        if not some:
             return
-        delivery_id = rows[place % len(rows)][0]
-        for _ in range(1 + again):
-            self._run(self._report(delivery_id, kind))
+        for kind in kinds:
+            self._run(self._report(some[place % len(some)][0], kind))
+            self.every_move_is_in_the_rule_book()
 
     @rule()
     def every_worker_dies(self) -> None:
@@ -181,6 +192,7 @@ class Deliveries(RuleBasedStateMachine):
         for delivery_id, state, doubtful in rows:
             before, doubtful_before = self.seen.get(delivery_id, (state, 0))
             assert state in STORED
+            self.moves[before, state] += before != state
             # Two moves in one step: it may come back from a worker and end, or be claimed and end.
             assert (
                 state == before
@@ -368,6 +380,7 @@ async def _directory(database: Database) -> None:
 def test_deliveries_keep_to_the_rule_book(database_url: str) -> None:
     with asyncio.Runner() as runner:
         Deliveries.runner = runner
+        Deliveries.moves = Counter()
         Deliveries.database = Database(database_url, pool=2)
         try:
             runner.run(_directory(Deliveries.database))
@@ -384,3 +397,7 @@ def test_deliveries_keep_to_the_rule_book(database_url: str) -> None:
             )
         finally:
             runner.run(Deliveries.database.close())
+    reported = [
+        moves for (before, _), moves in Deliveries.moves.items() if before in ("accepted", "delivered", "unknown")
+    ]
+    assert sum(reported) > 0, "reports had their say"
