@@ -1,6 +1,6 @@
 """The web application: routes collected from the packages, sign-in, error mapping, and the public page in front."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -26,6 +26,7 @@ from app import (
     call_pages,
     case_pages,
     colleague_pages,
+    incident_desk,
     openapi,
     operations,
     post_pages,
@@ -35,6 +36,7 @@ from app import (
     reply_pages,
     report_pages,
     review_pages,
+    update_desk,
 )
 from app.answers import GUARDS
 from app.auth import Credentials
@@ -70,6 +72,7 @@ from incidents.alert_pages import alert_routes
 from incidents.component_pages import component_routes
 from incidents.leading_pages import leading_routes
 from incidents.maintenance_pages import maintenance_routes
+from incidents.update_pages import Publishing
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -128,6 +131,8 @@ def every_route(
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
         *report_pages.routes(desk),
+        *incident_desk.routes(desk),
+        *update_desk.routes(desk, _publishing(parts), status_page(parts), _writing_moments(parts)),
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
@@ -281,20 +286,25 @@ def tell_by_itself(parts: Parts) -> Tell:
     return told
 
 
-def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+def _publishing(parts: Parts) -> Publishing:
     settings = parts.settings
     composer = composer_of(parts)
     tariff = notify.Tariff(settings.sms_prices, settings.sms_cost_caps)
+    texting = (composer.sms, tariff) if settings.smpp_urls else None
+    return Publishing(composer.messages, composer.webhook, _telling(parts), texting, settings.approvals)
+
+
+def _writing_moments(parts: Parts) -> Callable[[datetime, str], str]:
+    return lambda at, language: moment(at, parts.settings.page_time_zone, language)
+
+
+def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
     return incidents.pages.routes(
         database=parts.database,
         page=status_page(parts),
-        compose=composer.messages,
-        compose_webhook=composer.webhook,
+        publishing=_publishing(parts),
         clock=parts.clock,
-        telling=_telling(parts),
-        texting=(composer.sms, tariff) if settings.smpp_urls else None,
-        approvals=settings.approvals,
-        write=lambda at, language: moment(at, settings.page_time_zone, language),
+        write=_writing_moments(parts),
     )
 
 

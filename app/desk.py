@@ -41,6 +41,7 @@ SCRIPTED = {
 }
 
 TABS = (
+    Tab("/desk/incidents", "Incidents", "incidents.read"),
     Tab("/desk/cases", "Cases", "cases.read"),
     Tab("/desk/review", "Who is whom", "cases.read"),
     Tab("/desk/replies", "Replies", "cases.work"),
