@@ -294,7 +294,15 @@ async def test_a_stolen_or_foreign_way_back_from_the_provider(parts: Parts) -> N
         ):
             with pytest.raises(ProviderFailed):
                 await here.finish(wrong, with_cookie)
+        url, asked_again = await here.begin("/desk/users", again=True)
+        asked = httpx2.URL(url).params
+        assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+        async with httpx2.AsyncClient() as browser:
+            silent = (await browser.post(url, data={"sub": "noor"})).headers["location"]
+        with pytest.raises(ProviderFailed, match="auth_time"):  # a provider that does not say so has asked nobody
+            await here.finish(dict(httpx2.URL(silent).params), asked_again)
         somebody = await here.finish(query, cookie)
+        assert not somebody.proven
         assert (somebody.subject, somebody.roles) == ("noor", ("agent",))
         with pytest.raises(ProviderFailed):  # a code is good once
             await here.finish(query, cookie)
