@@ -141,6 +141,22 @@ claim_facts = _view(
     decisions=_NUMBER,
     appeals=_NUMBER,
 )
+payment_facts = _view(
+    "payment_facts",
+    entitlement_id=_NUMBER,
+    incident_id=_CODE,
+    case_number=_CODE,
+    customer_number=_WORDS,
+    scheme=_CODE,
+    kind=_CODE,
+    pays=_CODE,
+    state=_CODE,
+    currency=_CODE,
+    entitled_minor=_NUMBER,
+    paid_minor=_NUMBER,
+    computed_at=_MOMENT,
+    paid_at=_MOMENT,
+)
 
 FACTS = (
     delivery_facts,
@@ -151,4 +167,5 @@ FACTS = (
     promise_facts,
     affected_facts,
     claim_facts,
+    payment_facts,
 )

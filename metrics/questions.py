@@ -21,6 +21,7 @@ from metrics.facts import (
     contact_facts,
     delivery_facts,
     incident_facts,
+    payment_facts,
     promise_facts,
     update_facts,
 )
@@ -30,6 +31,7 @@ EXPORTS: dict[str, TableClause] = {
     "contacts": contact_facts,
     "cases": case_facts,
     "claims": claim_facts,
+    "payments": payment_facts,
     "incidents": incident_facts,
     "updates": update_facts,
     "promises": promise_facts,
@@ -41,6 +43,7 @@ TIMES: dict[str, str | None] = {
     "contacts": "received_at",
     "cases": "opened_at",
     "claims": "made_at",
+    "payments": "computed_at",
     "incidents": "started_at",
     "updates": "created_at",
     "promises": "due_at",
