@@ -6,15 +6,16 @@ A package's templates are named `package/file.html` and stand in `package/templa
 
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_datetime
+from babel.dates import format_date, format_datetime
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal
+from babel.numbers import format_currency, format_decimal
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from app.static_files import asset
@@ -57,6 +58,8 @@ def environment(language: str) -> Environment:
     made.filters["moment"] = lambda at, zone: moment(at, zone, language)
     made.filters["said_in"] = in_language
     made.filters["number"] = lambda value: format_decimal(value, locale=language)
+    made.filters["day"] = lambda on: format_date(on, "long", locale="en_GB" if language == "en" else language)
+    made.filters["money"] = lambda minor, currency: format_currency(Decimal(minor) / 100, currency, locale=language)
     return made
 
 

@@ -89,9 +89,9 @@ async def grant(
     actor: Actor,
     case: Held,
     scheme: Scheme,
+    *,
     unit: Unit,
     known: Mapping[str, Fact],
-    *,
     on: date,
     contact_id: int | None,
     now: datetime,
@@ -108,7 +108,9 @@ async def grant(
         said = [Fault(fact, f"Say this first: {fact.replace('_', ' ')}.") for fact in found.missing]
         raise Invalid("Something is still to be found out before this can be worked out.", said, code="facts_missing")
     if found.outcome != "entitled":
-        raise Conflict("The rules give nothing here. Look at the working, and tell the customer why.", code="nothing_due")
+        raise Conflict(
+            "The rules give nothing here. Look at the working, and tell the customer why.", code="nothing_due"
+        )
     connection = await driver(tx)
     await _refuse_twice(connection, case, scheme, unit)
     made: int | None = await connection.fetchval(
@@ -116,7 +118,8 @@ async def grant(
         INSERT INTO entitlements (contact_id, case_id, incident_id, scheme, since, kind, pays, component_key, reference,
                                   reference_key, passenger, passenger_key, facts, working, currency, minor, made_by,
                                   made_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb, $14::text::jsonb, $15, $16, $17, $18)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb, $14::text::jsonb,
+                $15, $16, $17, $18)
             ON CONFLICT (incident_id, scheme, component_key, reference_key, passenger_key) WHERE state = 'granted'
             DO NOTHING
         RETURNING id
@@ -153,9 +156,13 @@ def faults_in(scheme: Scheme, unit: Unit) -> list[Fault]:
     """What is missing to tell what is paid for from everything else."""
     faults = []
     if not unit.reference_key:
-        faults.append(Fault("reference", "Give the booking or contract reference: it keeps anybody from being paid twice."))
+        faults.append(
+            Fault("reference", "Give the booking or contract reference: it keeps anybody from being paid twice.")
+        )
     if scheme.unit == "passenger" and not unit.passenger_key:
-        faults.append(Fault("passenger", "Give the passenger's name: each passenger of a booking has a right of their own."))
+        faults.append(
+            Fault("passenger", "Give the passenger's name: each passenger of a booking has a right of their own.")
+        )
     return faults
 
 

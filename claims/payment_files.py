@@ -1,4 +1,4 @@
-"""Payment runs as files: CSV for whoever pays by hand or off the bill, ISO 20022 pain.001 for the bank. Both with totals.
+"""Payment runs as files: CSV for whoever pays by hand or off the bill, ISO 20022 pain.001 for the bank, with totals.
 
 Pure: a run and its payments in, bytes out. Names come from outside: a cell that a spreadsheet would run is quoted.
 """
@@ -47,13 +47,13 @@ def as_csv(run: Run, payments: Sequence[Payment]) -> bytes:
 
 
 def as_pain001(run: Run, payments: Sequence[Payment], payer: Payer, *, on: date) -> bytes:
-    """The run as a SEPA credit transfer, checked against the schema. Raises Conflict unless it is in euros, to accounts.
+    """The run as a SEPA credit transfer, checked against the schema. Raises Conflict unless it is euros, to accounts.
 
-    Its identifiers are ours, and the same whenever it is made: a bank refuses the second copy of a file.
+    Each payment has the same end-to-end identifier whenever the file is made, so the bank and we can tell it again.
     """
     if run.currency != "EUR" or run.pays != "account":
         raise Conflict("A SEPA file is for transfers in euros. Use the CSV file for this run.", code="not_sepa")
-    config = {"name": payer.name, "IBAN": payer.iban, "batch": True, "currency": "EUR", "msg_id": f"STORMDESK-RUN-{run.id}"}
+    config = {"name": payer.name, "IBAN": payer.iban, "batch": True, "currency": "EUR"}
     file = SepaTransfer(config | ({"BIC": payer.bic} if payer.bic else {}), schema=SCHEMA, clean=True)
     for one in payments:
         if one.state != "returned":

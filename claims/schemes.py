@@ -105,7 +105,8 @@ class Version:
 
     def asks(self) -> list[str]:
         """The facts it may need, in the order of `FACTS`."""
-        conditions = [one for part in (*self.exempt, *self.grants) for one in part.when]
+        conditions = [one for exemption in self.exempt for one in exemption.when]
+        conditions += [one for grant in self.grants for one in grant.when]
         named = {one.fact for one in conditions} | {one.of for one in self.grants}
         named |= {one.step.fact for one in self.grants if one.step}
         return [fact for fact in FACTS if fact in named]
@@ -148,15 +149,19 @@ def read_scheme(name: str, data: Mapping[str, Any]) -> Scheme:
     """A scheme from the content of its file. Raises `BadScheme`."""
     try:
         versions = tuple(_version(one) for one in data["version"])
-        dates = [one.since for one in versions]
-        if dates != sorted(set(dates)):
-            raise ValueError("versions stand in the order of their dates, one a date")
         plain = {key: data[key] for key in ("code", "law", "country", "kind", "unit", "pays", "automatic")}
-        if plain["pays"] not in get_args(Pays):
-            raise ValueError(f"pays must be one of {', '.join(get_args(Pays))}")
+        _check_whole(versions, plain["pays"])
         return Scheme(**plain, versions=versions)
     except (KeyError, TypeError, ValueError) as wrong:
         raise BadScheme(f"{name}: {wrong!r}") from wrong
+
+
+def _check_whole(versions: Sequence[Version], pays: str) -> None:
+    dates = [one.since for one in versions]
+    if not dates or dates != sorted(set(dates)):
+        raise ValueError("versions stand in the order of their dates, one a date")
+    if pays not in get_args(Pays):
+        raise ValueError(f"pays must be one of {', '.join(get_args(Pays))}")
 
 
 def _version(data: Mapping[str, Any]) -> Version:

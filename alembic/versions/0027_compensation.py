@@ -130,8 +130,9 @@ STATEMENTS = [
     "CREATE INDEX payments_run_id_index ON payments (run_id)",
     """
     CREATE VIEW payment_facts AS
-    SELECT e.id AS entitlement_id, e.incident_id, s.number AS case_number, c.number AS customer_number, e.scheme, e.kind,
-           e.pays, CASE WHEN e.state = 'void' THEN 'void' ELSE coalesce(p.state, 'granted') END AS state, e.currency,
+    SELECT e.id AS entitlement_id, e.incident_id, s.number AS case_number, c.number AS customer_number, e.scheme,
+           e.kind, e.pays, CASE WHEN e.state = 'void' THEN 'void' ELSE coalesce(p.state, 'granted') END AS state,
+           e.currency,
            CASE WHEN e.state = 'void' THEN 0 ELSE e.minor END AS entitled_minor,
            CASE WHEN p.state = 'paid' THEN p.minor ELSE 0 END AS paid_minor, e.made_at AS computed_at, p.paid_at
       FROM entitlements e
