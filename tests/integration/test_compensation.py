@@ -1,4 +1,4 @@
-"""What somebody is entitled to is granted once and paid once, whatever is joined, taken apart or done at the same time."""
+"""What is granted is granted once and paid once, whatever is joined, taken apart or done at the same time."""
 
 import asyncio
 import csv
