@@ -14,21 +14,22 @@ from claims import payment_runs
 from claims.desk_api import actor
 from claims.payment_files import as_csv, as_pain001
 from foundation.access import needs
+from foundation.database import Tx
 from foundation.errors import Conflict, Invalid, NotFound, Refusal
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
     """The pages of payments."""
     pages = _PaymentPages(desk)
-    one = "/desk/payments/{run:int}"
+    one = "/desk/payments/{run}"
     return [
         Route("/desk/payments", pages.overview, methods=["GET"]),
         Route("/desk/payments", pages.prepare, methods=["POST"]),
         Route(one, pages.run, methods=["GET"]),
-        Route(f"{one}.csv", pages.csv_file, methods=["GET"]),
-        Route(f"{one}.xml", pages.bank_file, methods=["GET"]),
+        Route(f"{one}/file.csv", pages.csv_file, methods=["GET"]),
+        Route(f"{one}/file.xml", pages.bank_file, methods=["GET"]),
         Route(f"{one}/approve", pages.approve, methods=["POST"]),
-        Route(f"{one}/{{what:str}}", pages.end, methods=["POST"]),
+        *(Route(f"{one}/{what}", pages.ending(what), methods=["POST"]) for what in ("paid", "cancel", "returned")),
     ]
 
 
@@ -68,14 +69,14 @@ class _PaymentPages:
     @needs("payments.read")
     async def csv_file(self, request: Request) -> Response:
         async with self._database.snapshot() as tx:
-            run, payments = await payment_runs.run_of(tx, request.path_params["run"])
+            run, payments = await payment_runs.run_of(tx, _number(request))
         return _file(as_csv(run, payments), "text/csv; charset=utf-8", f"payments-{run.id}.csv")
 
     @needs("payments.read")
     async def bank_file(self, request: Request) -> Response:
         payer = self._desk.parts.settings.payer
         async with self._database.snapshot() as tx:
-            run, payments = await payment_runs.run_of(tx, request.path_params["run"])
+            run, payments = await payment_runs.run_of(tx, _number(request))
         if payer is None:
             raise NotFound("Nobody said yet who pays: set STORMDESK_PAYER to a name and an account.", code="no_payer")
         if run.state not in ("approved", "paid"):
@@ -86,33 +87,36 @@ class _PaymentPages:
     @needs("payments.approve")
     async def approve(self, request: Request) -> Response:
         return await self._change(
-            request, lambda tx: payment_runs.approve(tx, actor(request), request.path_params["run"], now=self._clock())
+            request, lambda tx: payment_runs.approve(tx, actor(request), _number(request), now=self._clock())
         )
 
-    @needs("payments.prepare")
-    async def end(self, request: Request) -> Response:
-        """It was paid, it is called off, or one of its payments came back."""
-        typed, now, who = await read_form(request), self._clock(), actor(request)
-        run, what = request.path_params["run"], request.path_params["what"]
-        payment = typed.get("payment", "")
-        changes: dict[str, Callable[..., Awaitable[None]]] = {
-            "paid": lambda tx: payment_runs.note_paid(tx, who, run, now=now),
-            "cancel": lambda tx: payment_runs.cancel(tx, who, run, now=now),
-            "returned": lambda tx: payment_runs.note_returned(
-                tx, who, int(payment) if payment.isascii() and payment.isdigit() else 0, typed.get("why", ""), now=now
-            ),
-        }
-        if what not in changes:
-            raise NotFound("There is no such page.")
-        return await self._change(request, changes[what])
+    def ending(self, what: str) -> Callable[[Request], Awaitable[Response]]:
+        """The handler of: it was paid, it is called off, or one of its payments came back."""
 
-    async def _change(self, request: Request, change: Callable[..., Awaitable[None]]) -> Response:
+        @needs("payments.prepare")
+        async def end(request: Request) -> Response:
+            typed, now, who, run = await read_form(request), self._clock(), actor(request), _number(request)
+
+            async def change(tx: Tx) -> None:
+                if what == "paid":
+                    await payment_runs.note_paid(tx, who, run, now=now)
+                elif what == "cancel":
+                    await payment_runs.cancel(tx, who, run, now=now)
+                else:
+                    payment = natural(typed.get("payment", ""))
+                    await payment_runs.note_returned(tx, who, payment, typed.get("why", ""), now=now)
+
+            return await self._change(request, change)
+
+        return end
+
+    async def _change(self, request: Request, change: Callable[[Tx], Awaitable[None]]) -> Response:
         try:
             async with self._database.transaction() as tx:
                 await change(tx)
         except (Conflict, Invalid) as refused:
             return await self._run(request, 409, refused=refused)
-        return self._desk.to(f"/desk/payments/{request.path_params['run']}")
+        return self._desk.to(f"/desk/payments/{_number(request)}")
 
     async def _overview(self, request: Request, status: int = 200, *, refused: Refusal | None = None) -> Response:
         async with self._database.snapshot() as tx:
@@ -125,7 +129,7 @@ class _PaymentPages:
 
     async def _run(self, request: Request, status: int = 200, *, refused: Refusal | None = None) -> Response:
         async with self._database.snapshot() as tx:
-            run, payments = await payment_runs.run_of(tx, request.path_params["run"])
+            run, payments = await payment_runs.run_of(tx, _number(request))
             titles = await self._outages.outages(tx, {run.incident_id})
         return self._desk.page(
             request,
@@ -138,6 +142,15 @@ class _PaymentPages:
             sepa=run.currency == "EUR" and run.pays == "account" and self._desk.parts.settings.payer is not None,
             refused=refused,
         )
+
+
+def _number(request: Request) -> int:
+    return natural(request.path_params["run"])
+
+
+def natural(text: str) -> int:
+    """A number as an address or a field has it; 0, which nothing has, for anything else."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
 
 
 def _file(content: bytes, media_type: str, name: str) -> Response:
