@@ -1,6 +1,6 @@
 """The web application: routes collected from the packages, sign-in, error mapping, and the public page in front."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import ClientDisconnect
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan
 
 import claims.drawing
@@ -27,6 +27,7 @@ from app import (
     case_pages,
     colleague_pages,
     compensation_pages,
+    incident_desk,
     openapi,
     operations,
     payment_pages,
@@ -35,7 +36,9 @@ from app import (
     reaching_api,
     reaching_pages,
     reply_pages,
+    report_pages,
     review_pages,
+    update_desk,
 )
 from app.answers import GUARDS
 from app.auth import Credentials
@@ -47,9 +50,11 @@ from app.entrance import is_for_staff, shut
 from app.guards import Guards
 from app.language_choice import RememberedLanguage
 from app.limits import Limits, Tries
+from app.live import Live
 from app.outages import Outages, public_titles
 from app.problems import Problems
 from app.public_page import PageStore, PublicPage
+from app.search_page import SearchPage
 from app.staff import pages as staff_pages
 from app.staff import provider_pages, user_pages
 from app.staff.accounts import case_worker
@@ -69,6 +74,7 @@ from incidents.alert_pages import alert_routes
 from incidents.component_pages import component_routes
 from incidents.leading_pages import leading_routes
 from incidents.maintenance_pages import maintenance_routes
+from incidents.update_pages import Publishing
 
 
 def create_app(parts: Parts) -> PublicPage:
@@ -77,16 +83,19 @@ def create_app(parts: Parts) -> PublicPage:
     Where the desk has an address of its own (STORMDESK_DESK_BIND), nothing of it is found here.
     """
     intake = Intake(parts.database)
+    store = _store(parts)
+    live = Live(store)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with intake.running():
             yield
+        live.close()
 
-    routes = every_route(parts, intake)
+    routes = every_route(parts, intake, live, store)
     if parts.settings.desk_bind is not None:
         routes = [route for route in routes if not is_for_staff(route)]
-    return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
+    return PublicPage(store, _at_the_edge(parts, _starlette(parts, routes, lifespan)))
 
 
 def create_desk_app(parts: Parts) -> ASGIApp:
@@ -102,8 +111,12 @@ def create_desk_app(parts: Parts) -> ASGIApp:
     return PublicPage(_store(parts), _at_the_edge(parts, _starlette(parts, routes, lifespan)))
 
 
-def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
-    """Every route there is, each open only to those it is for."""
+def every_route(
+    parts: Parts, intake: Intake, live: Live | None = None, store: PageStore | None = None
+) -> list[BaseRoute]:
+    """Every route there is, each open only to those it is for. `live` and `store`: the process's own, if any."""
+    store = store or _store(parts)
+    search = SearchPage(store, parts.settings.page_name)
     desk = Desk(parts, Cookies(parts.settings.desk_url))
     routes: list[BaseRoute] = [
         *_claims_routes(parts, intake),  # first: routes are tried in order, and contacts come by the thousand a second
@@ -112,11 +125,16 @@ def every_route(parts: Parts, intake: Intake) -> list[BaseRoute]:
         *colleague_pages.routes(parts),
         *_message_routes(parts),
         *_follow_routes(parts),
+        Route("/events", (live or Live(store)).events, methods=["GET"]),
+        Route("/search", search.search, methods=["GET"]),
         *metrics.pages.routes(exports=parts.exports),
         *_staff_routes(desk),
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *report_pages.routes(desk),
+        *incident_desk.routes(desk),
+        *update_desk.routes(desk, _publishing(parts), status_page(parts), _writing_moments(parts)),
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
@@ -272,20 +290,25 @@ def tell_by_itself(parts: Parts) -> Tell:
     return told
 
 
-def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
+def _publishing(parts: Parts) -> Publishing:
     settings = parts.settings
     composer = composer_of(parts)
     tariff = notify.Tariff(settings.sms_prices, settings.sms_cost_caps)
+    texting = (composer.sms, tariff) if settings.smpp_urls else None
+    return Publishing(composer.messages, composer.webhook, _telling(parts), texting, settings.approvals)
+
+
+def _writing_moments(parts: Parts) -> Callable[[datetime, str], str]:
+    return lambda at, language: moment(at, parts.settings.page_time_zone, language)
+
+
+def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
     return incidents.pages.routes(
         database=parts.database,
         page=status_page(parts),
-        compose=composer.messages,
-        compose_webhook=composer.webhook,
+        publishing=_publishing(parts),
         clock=parts.clock,
-        telling=_telling(parts),
-        texting=(composer.sms, tariff) if settings.smpp_urls else None,
-        approvals=settings.approvals,
-        write=lambda at, language: moment(at, settings.page_time_zone, language),
+        write=_writing_moments(parts),
     )
 
 

@@ -22,6 +22,7 @@ from app.imports import import_components_file, import_customers_file
 from app.log import configure_logging
 from app.migrations import migrate as run_migrations
 from app.postgres import PostgresUnavailable, application_url
+from app.reports import drawn_report, print_page
 from app.rights import FOR_SYSTEMS, ROLES
 from app.secret import kept_secret, own_secret
 from app.settings import Settings, SettingsError, data_folder, read_settings
@@ -248,6 +249,29 @@ def export(  # noqa: PLR0917 (typer reads options from it)
     _run(write)
 
 
+@cli.command()
+def report(
+    incident: Annotated[str, typer.Argument(help="Its id; `export incidents` lists them.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File; without it, standard output.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="A PDF, printed by Chromium; needs --output.")] = False,
+    language: Annotated[Literal["en", "nl"], typer.Option(help="Of the report.")] = "en",
+) -> None:
+    """Write what happened in an incident, by number, as one page that needs nothing else."""
+    if pdf and output is None:
+        _fail("A PDF needs a file: add -o FILE.pdf", 2)
+
+    async def write(parts: Parts) -> None:
+        page = await drawn_report(parts, incident, language)
+        if output is None:
+            print(page)
+        elif pdf:
+            await asyncio.to_thread(print_page, page, output)
+        else:
+            output.write_text(page, encoding="utf-8")
+
+    _with_parts(write)
+
+
 Roles = Annotated[list[str] | None, typer.Option("--role", help=f"One of: {', '.join(ROLES)}. May be given again.")]
 
 
@@ -382,11 +406,14 @@ def bench_identity(
     records: Annotated[Path | None, typer.Option(help="A CSV of labelled records, in place of the known data.")] = None,
     only: Annotated[str, typer.Option(help="Only data sets whose name contains this.")] = "",
     shuffles: Annotated[int, typer.Option(min=0, help="Other orders that must give the same cases.")] = 20,
+    batch: Annotated[int, typer.Option(min=1, help="Contacts that are resolved at a time.")] = 1,
 ) -> None:
     """Tell who is whom on labelled records, one contact at a time, beside Splink in one batch."""
     from app.bench import identity  # noqa: PLC0415 (loaded when it runs)
 
-    found = identity.bench_identity(records, only=only, shuffles=shuffles, tell=lambda line: typer.echo(line, err=True))
+    found = identity.bench_identity(
+        records, only=only, shuffles=shuffles, batch=batch, tell=lambda line: typer.echo(line, err=True)
+    )
     _print_json(found)
 
 

@@ -41,6 +41,7 @@ SCRIPTED = {
 }
 
 TABS = (
+    Tab("/desk/incidents", "Incidents", "incidents.read"),
     Tab("/desk/cases", "Cases", "cases.read"),
     Tab("/desk/review", "Who is whom", "cases.read"),
     Tab("/desk/replies", "Replies", "cases.work"),
@@ -49,6 +50,7 @@ TABS = (
     Tab("/desk/payments", "Payments", "payments.read"),
     Tab("/desk/customers", "Customers", "customers.read"),
     Tab("/desk/sending", "Sending", "deliveries.read"),
+    Tab("/desk/reports", "Reports", "exports.read"),
     Tab("/desk/users", "People", "users.manage"),
     Tab("/desk/audit", "Who did what", "audit.read"),
     Tab("/desk/account", "Your account", "account.own"),

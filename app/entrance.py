@@ -40,7 +40,7 @@ def shut(routes: Sequence[BaseRoute], parts: Parts) -> list[BaseRoute]:
         if entry.right is not None:
             if entry.right not in RIGHTS:
                 raise Undeclared(f"{route.path} needs {entry.right}, a right that app/rights.py does not know.")
-            route.app = _Door(route.app, route.path, entry.right, parts)
+            route.app = _Door(route.app, route.path, entry.right, parts, changes=entry.changes)
     return list(routes)
 
 
@@ -54,7 +54,8 @@ def is_for_staff(route: BaseRoute) -> bool:
 class _Door:
     """One route that only those with `right` may enter."""
 
-    def __init__(self, app: ASGIApp, path: str, right: str, parts: Parts) -> None:
+    def __init__(self, app: ASGIApp, path: str, right: str, parts: Parts, *, changes: bool) -> None:
+        self._changes = changes
         self._app = app
         self._path = path
         self._right = right
@@ -77,7 +78,7 @@ class _Door:
                 await self.write(deed, "foreign form")
                 raise HTTPException(403, str(refused)) from None
             deed = self._deed(request, user, reason)
-        if request.method in _SAFE and self._right not in PERSONAL:
+        if (request.method in _SAFE or not self._changes) and self._right not in PERSONAL:
             await self._app(scope, receive, send)
             return
         await _OnRecord(self, deed, request).run(self._app, scope, receive, send)

@@ -9,11 +9,11 @@ from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
 from urllib.parse import parse_qs
-from zoneinfo import available_timezones
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from foundation.languages import SPOKEN, choose_language
+from incidents import OFFERED_ZONES
 
 LANGUAGE_COOKIE = "stormdesk-language"
 ZONE_COOKIE = "stormdesk-zone"
@@ -21,7 +21,7 @@ _YEAR = 365 * 24 * 3600
 
 
 class Choice(NamedTuple):
-    """What a reader gets: a language we speak, an IANA zone ("" is the page's own), and whether to remember it."""
+    """What a reader gets: a language we speak, a zone we offer ("" is the page's own), and whether to remember it."""
 
     language: str
     zone: str
@@ -35,7 +35,7 @@ def choice(query: str, accept_language: str, cookie: str) -> Choice:
     kept = _remembered(cookie) if "stormdesk-" in cookie else {}
     language = choose_language(asked.get("lang", [""])[0], kept.get(LANGUAGE_COOKIE), accept_language)
     wished = asked["tz"][0] if "tz" in asked else kept.get(ZONE_COOKIE, "")
-    return Choice(language, wished if wished in _zones() else "", "remember" in asked)
+    return Choice(language, wished if wished in OFFERED_ZONES else "", "remember" in asked)
 
 
 def cookies_for(query: str, *, https: bool) -> Sequence[tuple[bytes, bytes]]:
@@ -48,7 +48,7 @@ def cookies_for(query: str, *, https: bool) -> Sequence[tuple[bytes, bytes]]:
         made.append(_cookie(LANGUAGE_COOKIE, language, https))
     if "tz" in asked:
         zone = asked["tz"][0]
-        made.append(_cookie(ZONE_COOKIE, zone if zone in _zones() else "", https))
+        made.append(_cookie(ZONE_COOKIE, zone if zone in OFFERED_ZONES else "", https))
     return made
 
 
@@ -95,8 +95,3 @@ def _cookie(name: str, value: str, https: bool) -> tuple[bytes, bytes]:
     age = _YEAR if value else 0
     secure = "; Secure" if https else ""
     return b"set-cookie", f"{name}={value}; Path=/; Max-Age={age}; SameSite=Lax; HttpOnly{secure}".encode()
-
-
-@lru_cache(1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())

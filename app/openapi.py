@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.answers import document, takes_gzip
+from app.answers import document
 from app.problems import REFUSED, Problem
 from app.rights import RIGHTS, ROLES, TABLE
 from app.schemas import Schemas
@@ -110,7 +110,7 @@ def route(routes: Sequence[BaseRoute], at: Places) -> Route:
     async def described(request: Request) -> Response:
         """This document."""
         wanted = request.headers.get("accept-encoding", ""), request.headers.get("if-none-match", "")
-        answer = made.answer(takes_gzip(wanted[0]), wanted[1])
+        answer = made.answer(*wanted)
         response = Response(answer.body, answer.status)
         response.raw_headers = list(answer.headers)
         return response
@@ -275,7 +275,7 @@ def _own_refusals(said: Call, one: Operation) -> dict[int, tuple[str, ...]]:
         refuses[Invalid] = ("invalid", "not_json", *refuses.get(Invalid, ()))
     elif said.query is not None or one.parts_of_path:
         refuses[Invalid] = ("invalid", *refuses.get(Invalid, ()))
-    return {REFUSED[kind]: tuple(codes) for kind, codes in refuses.items()}
+    return {REFUSED[kind]: tuple(dict.fromkeys(codes)) for kind, codes in refuses.items()}
 
 
 def _refused(schemas: Schemas, status: int, codes: Sequence[str], words: str) -> Json:

@@ -1,4 +1,4 @@
-"""Proof in the console: what one customer was told and how they are reached, and how an update arrives. It shows."""
+"""Proof in the console: what one customer was told and how they are reached. It shows."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,6 @@ import notify
 from app.desk import Desk
 from foundation.access import needs
 from foundation.errors import NotFound
-from incidents import dispatch_key, find_update
 
 Handler = Callable[[Request], Awaitable[Response]]
 _LONGEST = 200
@@ -21,7 +20,6 @@ def routes(desk: Desk) -> list[BaseRoute]:
     return [
         Route("/desk/customers", _search(desk), methods=["GET"]),
         Route("/desk/customers/{number}", _customer(desk), methods=["GET"]),
-        Route("/desk/updates/{id}", _update(desk), methods=["GET"]),
     ]
 
 
@@ -54,14 +52,3 @@ async def _shown(desk: Desk, request: Request, number: str) -> Response:
             known = False
     status = 200 if known else 404
     return desk.page(request, "app/customer.html", status, number=number, told=told, reach=reach, known=known)
-
-
-def _update(desk: Desk) -> Handler:
-    @needs("deliveries.read")
-    async def update(request: Request) -> Response:
-        async with desk.parts.database.snapshot() as tx:
-            said = await find_update(tx, request.path_params["id"])
-            progress = await notify.delivery_progress(tx, dispatch_key(said.id))
-        return desk.page(request, "app/progress.html", said=said, progress=progress)
-
-    return update

@@ -4,10 +4,11 @@ It follows the manifest the renderer writes last, and when the page has grown ol
 and files; what the page says is the renderer's.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +16,15 @@ from typing import NamedTuple
 from babel.dates import format_timedelta
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.answers import HSTS, SPOKEN, Answer, Document, document, takes_gzip
+from app.answers import HSTS, SCRIPTED, Answer, Document, document
 from app.language_choice import choice, cookies_for
 from app.problems import problem
 from app.static_files import static_files
-from app.templates import render
+from app.templates import moment, render
 from foundation.clock import Clock, Monotonic, system_clock
+from foundation.languages import SPOKEN
+from incidents.page_contents import AGE_PLACE
 from incidents.page_files import MANIFEST, compressed_beside, read_manifest, sha256
-from incidents.status_page import AGE_PLACE
 
 LOOK_EVERY = 0.25  # seconds between two looks at the manifest
 OLD_AFTER = 120  # seconds; the renderer writes every 30
@@ -52,6 +54,13 @@ class PageRequest(NamedTuple):
     cookie: str = ""
 
 
+class Edition(NamedTuple):
+    """Which edition is served. `as_of`: Unix seconds; `fingerprint` differs when something public does."""
+
+    as_of: float
+    fingerprint: str
+
+
 class PageStore:
     """The current edition of `status_dir`, in memory, looked after at every answer (a stat each 250 ms at most)."""
 
@@ -70,17 +79,15 @@ class PageStore:
         self._looked = float("-inf")
         self._seen: tuple[int, int] | None = None
         self._files: dict[str, _File] = {}
-        self._as_of = 0.0
+        self._edition = Edition(0.0, "")
+        self._zoned = _Zoned(monotonic)
         self._minutes = 0
         self._documents: dict[tuple[str, str], Document] = {}
         self._own = _own_files(https)
 
     def answer(self, request: PageRequest) -> Answer | None:
         """What to say; None when it is not the page's to answer."""
-        now = self._monotonic()
-        if now - self._looked >= LOOK_EVERY or not self._files:
-            self._looked = now
-            self._look()
+        self._look_now_and_then()
         path, wish = request.path, choice(request.query, request.accept_language, request.cookie)
         language = wish.language
         found = self._documents.get((path, language)) or self._documents.get((path, ""))
@@ -88,9 +95,28 @@ class PageStore:
             found = self._missing(path, language)
         if found is None:
             return None
+        if wish.zone:
+            found = self._zoned.document(path, language, wish.zone, found)
         if wish.remember:
             return found.plain.remembering(cookies_for(request.query, https=self._https))
-        return found.answer(takes_gzip(request.accept_encoding), request.if_none_match)
+        return found.answer(request.accept_encoding, request.if_none_match)
+
+    def edition(self) -> Edition:
+        """Which edition would be answered with now."""
+        self._look_now_and_then()
+        return self._edition
+
+    def content(self, name: str) -> bytes | None:
+        """What a file of the edition holds; None when there is none of that name."""
+        self._look_now_and_then()
+        found = self._files.get(name)
+        return None if found is None else found.content
+
+    def _look_now_and_then(self) -> None:
+        now = self._monotonic()
+        if now - self._looked >= LOOK_EVERY or not self._files:
+            self._looked = now
+            self._look()
 
     def _missing(self, path: str, language: str) -> Document | None:
         if path.startswith("/api/v2/"):
@@ -109,11 +135,12 @@ class PageStore:
         else:
             if (mark := (state.st_mtime_ns, state.st_ino)) != self._seen and self._load():
                 self._seen = mark
-        minutes = int((self._clock().timestamp() - self._as_of) // 60) if self._files else 0
+        minutes = int((self._clock().timestamp() - self._edition.as_of) // 60) if self._files else 0
         minutes = minutes if minutes * 60 >= OLD_AFTER else 0
         if minutes != self._minutes or not self._documents:
             self._minutes = minutes
             self._documents = self._table()
+            self._zoned.forget()
 
     def _load(self) -> bool:
         """Take over the edition on disk; False while it is being replaced (the next look will find it whole)."""
@@ -125,7 +152,7 @@ class PageStore:
         if not whole and self._files:
             return False
         self._files = {name: one for name, one in files.items() if one is not None}
-        self._as_of = manifest.as_of
+        self._edition = Edition(manifest.as_of, manifest.fingerprint)
         self._documents = {}
         return whole
 
@@ -139,9 +166,11 @@ class PageStore:
             return None
         actual = sha256(content)
         compressed = compressed_beside(self._folder / name, content)
-        return _File(
-            name, content, actual, document(name, content, actual[:20], compressed=compressed, more=_more(self._https))
-        )
+        more = self._more(name)
+        return _File(name, content, actual, document(name, content, actual[:20], compressed=compressed, more=more))
+
+    def _more(self, name: str) -> Mapping[str, str]:
+        return {**_more(self._https), **(SCRIPTED if name.endswith(".html") else {})}
 
     def _table(self) -> dict[tuple[str, str], Document]:
         table = {(f"/{one.name}", ""): one.fresh for one in self._own}
@@ -160,7 +189,7 @@ class PageStore:
             one.name,
             one.content.replace(_PLACE, warning),
             f"{one.digest[:20]}-{self._minutes}m",
-            more=_more(self._https),
+            more=self._more(one.name),
         )
 
 
@@ -188,13 +217,67 @@ class PublicPage:
 def _address(name: str) -> tuple[str, str]:
     """Where a file is found: `incidents/abc.nl.html` → ("/incidents/abc", "nl"), `feed.nl.atom` → ("/feed.atom", "nl").
 
-    Data and assets have no language.
+    What has no language is found under its own name.
     """
-    if not name.endswith(SPOKEN):
+    stem, _, rest = name.partition(".")
+    language, _, kind = rest.rpartition(".")
+    if language not in SPOKEN:
         return f"/{name}", ""
-    stem, language, kind = name.rsplit(".", 2)
     path = "/" if stem == "index" else f"/{stem}"
     return (path if kind == "html" else f"{path}.{kind}"), language
+
+
+class _Zoned:
+    """Pages with their times in another zone, made from the page itself when first asked for. Few, and few a second:
+    beyond that a reader gets the page as it is, which names its zone beside every time.
+    """
+
+    MOST = 128
+    PER_SECOND = 20.0
+
+    def __init__(self, monotonic: Monotonic) -> None:
+        self._monotonic = monotonic
+        self._made: dict[tuple[str, str, str], Document] = {}
+        self._credit, self._since = self.PER_SECOND, monotonic()
+
+    def forget(self) -> None:
+        self._made = {}
+
+    def document(self, path: str, language: str, zone: str, page: Document) -> Document:
+        key = (path, language, zone)
+        found = self._made.get(key)
+        if found is not None or not page.is_page or not self._may():
+            return found or page
+        if len(self._made) >= self.MOST:
+            self._made.clear()
+        made = page.rewritten(in_zone(page.plain.body, zone, language), f"-{zone.replace('/', '.')}")
+        self._made[key] = made
+        return made
+
+    def _may(self) -> bool:
+        now = self._monotonic()
+        self._credit = min(self.PER_SECOND, self._credit + (now - self._since) * self.PER_SECOND)
+        self._since = now
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        return True
+
+
+_TIME = re.compile(rb'(<time datetime="([0-9-]{10}T[0-9:+-]{8,20})"[^>]*>)[^<]*')
+_OPTION = re.compile(rb'<option value="([A-Za-z/_]+)"')
+
+
+def in_zone(page: bytes, zone: str, language: str) -> bytes:
+    """A page with every time of `parts.time` in another zone, and that zone chosen in its form."""
+
+    def moved(found: re.Match[bytes]) -> bytes:
+        return found[1] + moment(datetime.fromisoformat(found[2].decode()), zone, language).encode()
+
+    def chosen(found: re.Match[bytes]) -> bytes:
+        return found[0] + b" selected" if found[1].decode() == zone else found[0]
+
+    return _OPTION.sub(chosen, _TIME.sub(moved, page))
 
 
 @lru_cache

@@ -11,7 +11,7 @@ from datetime import time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
@@ -69,6 +69,16 @@ class MailBind:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where a copy of the page goes: a folder (`bucket` None), or what names begin with in a bucket."""
+
+    path: str
+    bucket: str | None = None
+    endpoint: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between installations. `database_url` None means the embedded PostgreSQL.
 
@@ -79,6 +89,7 @@ class Settings:
     owner_url: str | None
     data_dir: Path
     status_dir: Path
+    mirrors: tuple[Mirror, ...]
     smtp_urls: tuple[str, ...]
     smpp_urls: tuple[str, ...]
     sms_prices: Prices
@@ -132,6 +143,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         owner_url=reader.get("OWNER_URL", _database_url, None),
         data_dir=data_dir,
         status_dir=reader.get("STATUS_DIR", Path, str(data_dir / "status")),
+        mirrors=reader.get("STATUS_MIRRORS", _mirrors, ""),
         smtp_urls=reader.get("SMTP_URL", _smtp_urls, "smtp://localhost:25"),
         smpp_urls=reader.get("SMPP_URL", _smpp_urls, ""),
         sms_prices=reader.get("SMS_PRICES", _sms_prices, str(DEFAULT_PRICES)),
@@ -217,6 +229,20 @@ def _database_url(text: str) -> str:
     if urlsplit(text).scheme not in ("postgresql", "postgres"):
         raise ValueError("must look like postgresql://user:password@host:5432/name")
     return text.replace("postgres://", "postgresql://", 1)
+
+
+def _mirrors(text: str) -> tuple[Mirror, ...]:
+    return tuple(_mirror(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _mirror(text: str) -> Mirror:
+    parts = urlsplit(text)
+    more = dict(parse_qsl(parts.query))
+    if parts.scheme == "s3" and parts.netloc and more.keys() <= {"endpoint", "region"}:
+        return Mirror(parts.path.strip("/"), parts.netloc, more.get("endpoint", ""), more.get("region", ""))
+    if parts.scheme == "" and Path(text).is_absolute():
+        return Mirror(text)
+    raise ValueError("must be absolute folders or s3://bucket/path, if need be with ?endpoint= and &region=")
 
 
 def _smtp_urls(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The style sheets, icon and script of pages, under names that carry their content's hash: they may be cached for ever.
+"""The style sheets, script and icon of every page, under names that carry their content's hash: good for ever.
 
 It knows nothing of pages or requests; whoever serves or copies the files asks here.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 _FOLDER = Path(__file__).resolve().parent / "static"
 CONTENT_TYPES = {
     ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml",
     ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
 }
 
 

@@ -5,9 +5,10 @@ A package's templates are named `package/file.html` and stand in `package/templa
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from math import floor
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,11 +16,13 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.messages.pofile import read_po
-from babel.numbers import format_currency, format_decimal
+from babel.numbers import format_currency, format_decimal, format_percent
+from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from app.static_files import asset
 from foundation.languages import NAMES, SPOKEN, in_language
+from incidents import zone_city
 
 PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
 _MOMENTS = {"de": "d. MMM y, HH:mm"}
@@ -57,8 +60,11 @@ def environment(language: str) -> Environment:
     made.globals["asset"] = asset
     made.filters["moment"] = lambda at, zone: moment(at, zone, language)
     made.filters["said_in"] = in_language
+    made.filters["day"] = lambda day, length: format_date(day, length, locale="en_GB" if language == "en" else language)
+    made.filters["span"] = lambda length: span(length, language)
+    made.filters["share"] = lambda share: _share(share, language)
+    made.filters["city"] = lambda zone: zone_city(zone, language)
     made.filters["number"] = lambda value: format_decimal(value, locale=language)
-    made.filters["day"] = lambda on: format_date(on, "long", locale="en_GB" if language == "en" else language)
     made.filters["money"] = lambda minor, currency: format_currency(Decimal(minor) / 100, currency, locale=language)
     return made
 
@@ -71,6 +77,21 @@ def moment(at: datetime, zone: str, language: str) -> str:
     pattern = _MOMENTS.get(language, "d MMM y, HH:mm")
     text = format_datetime(local, pattern, locale="en_GB" if language == "en" else language)
     return f"{text} {name if name[0].isalpha() else f'UTC{name}'}"
+
+
+def span(length: timedelta, language: str) -> str:
+    """How long something took, in its two largest units: `3 hrs 20 mins`."""
+    minutes = max(1, round(length.total_seconds() / 60))
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    parts = [(days, "day"), (hours, "hour"), (minutes, "minute")]
+    first = next(place for place, (count, _) in enumerate(parts) if count)
+    said = [format_unit(count, unit, "short", locale=language) for count, unit in parts[first : first + 2] if count]
+    return " ".join(said)
+
+
+def _share(share: float, language: str) -> str:
+    # Rounded down: what was not wholly available is not shown as 100 %.
+    return format_percent(floor(share * 10_000) / 10_000, locale=language, decimal_quantization=False)
 
 
 def _catalogue(language: str) -> dict[str, str]:

@@ -20,6 +20,8 @@ from foundation.calls import call, read_body
 from foundation.database import Database, Tx
 from foundation.errors import Conflict, Invalid, NotFound
 
+_NOT_ONE = ("two_incidents", "one_case")
+
 
 class RegroupedShown(msgspec.Struct, frozen=True):
     """What it did. `decision`: what can be undone; `numbers`: the live cases of all concerned, the oldest first."""
@@ -73,7 +75,11 @@ class _Persons:
         self._database = database
 
     @needs("cases.work")
-    @call(takes=MergeBody, gives=RegroupedShown, refuses={NotFound: ("no_such_case",), Conflict: ("conflict",)})
+    @call(
+        takes=MergeBody,
+        gives=RegroupedShown,
+        refuses={NotFound: ("no_such_case",), Conflict: _NOT_ONE, Invalid: ("no_reason",)},
+    )
     async def merge(self, request: Request) -> Response:
         """Join two cases: they are one person's. Old numbers and links lead to the one that lives. It can be undone."""
         body = read_body(await request.body(), MergeBody)
@@ -82,7 +88,11 @@ class _Persons:
             return await _shown(tx, done)
 
     @needs("cases.work")
-    @call(takes=SplitBody, gives=RegroupedShown, refuses={NotFound: ("no_such_case",), Invalid: ("invalid",)})
+    @call(
+        takes=SplitBody,
+        gives=RegroupedShown,
+        refuses={NotFound: ("no_such_case",), Invalid: ("cannot_split", "no_reason")},
+    )
     async def split(self, request: Request) -> Response:
         """Take a case apart: these contacts are another person's. Each sees only their own from then on."""
         body = read_body(await request.body(), SplitBody)
@@ -109,7 +119,12 @@ class _Persons:
             )
 
     @needs("cases.work")
-    @call(takes=UndoBody, gives=RegroupedShown, path={"id": int}, refuses={Conflict: ("conflict",)})
+    @call(
+        takes=UndoBody,
+        gives=RegroupedShown,
+        path={"id": int},
+        refuses={NotFound: ("not_found", "no_such_decision"), Conflict: ("already_undone",), Invalid: ("no_reason",)},
+    )
     async def undo(self, request: Request) -> Response:
         """Take such a decision back; everything goes to where the other evidence puts it."""
         body = read_body(await request.body(), UndoBody)
@@ -139,7 +154,11 @@ class _Persons:
         )
 
     @needs("cases.work")
-    @call(takes=PairBody, gives=RegroupedShown, refuses={NotFound: ("not_found",), Conflict: ("conflict",)})
+    @call(
+        takes=PairBody,
+        gives=RegroupedShown,
+        refuses={NotFound: ("no_such_contact",), Conflict: _NOT_ONE, Invalid: ("no_reason",)},
+    )
     async def answer(self, request: Request) -> Response:
         """Say of such a pair whether it is one person or two."""
         body = read_body(await request.body(), PairBody)

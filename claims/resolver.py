@@ -26,6 +26,7 @@ from claims.linking import Read
 from claims.ports import Outage, OutageLookup
 from claims.profiles import meeting_points
 from claims.resemblance import is_named
+from claims.returning import returned
 from claims.submissions import NOTHING_SAID, Submission, named_incident, stored_submission
 from claims.threading import threads
 from foundation.database import Database, DatabaseAway, Driver, Tx, driver
@@ -177,6 +178,9 @@ async def _proven(tx: Tx, waiting: Sequence[Waiting], said: dict[int, Submission
         return list(read)
     found = await addressees_of(tx, set(answers.values()))
     proven = {contact: found[delivery] for contact, delivery in answers.items() if delivery in found}
+    for contact, thread in (await returned(tx, {one: told.topic for one, told in proven.items()})).items():
+        if thread.incident_id is not None and not named_incident(said[contact].incident):
+            said[contact] = msgspec.structs.replace(said[contact], incident=thread.incident_id)
     for contact, told in proven.items():
         topic, _, incident = told.topic.partition(":")
         if topic == "incident" and not named_incident(said[contact].incident):

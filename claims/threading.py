@@ -62,6 +62,12 @@ async def threads(tx: Tx, mails: Mapping[int, bytes]) -> dict[int, Thread]:
     heads = {contact: head for contact, raw in mails.items() if (head := read_head(raw)).sender}
     await _keep_names(connection, heads)
     found = {**await _by_case_number(tx, connection, heads), **await _by_references(connection, heads)}
+    await keep_threads(connection, found)
+    return found
+
+
+async def keep_threads(connection: Driver, found: Mapping[int, Thread]) -> None:
+    """Write down what contacts continue; what is known of one already stays."""
     if found:
         await connection.execute(
             """
@@ -72,7 +78,6 @@ async def threads(tx: Tx, mails: Mapping[int, bytes]) -> dict[int, Thread]:
             list(found),
             [one.continues_id for one in found.values()],
         )
-    return found
 
 
 async def _keep_names(connection: Driver, heads: Mapping[int, MailHead]) -> None:

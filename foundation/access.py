@@ -14,19 +14,23 @@ _MARK = "entry"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Who may enter: whoever has `right`; anybody when that is None."""
+    """Who may enter: whoever has `right`; anybody when that is None.
+
+    `changes`: False for what is posted only because it is long, such as a text to be shown as it would look.
+    """
 
     right: str | None
+    changes: bool = True
 
 
 ANYBODY = Entry(None)  # for handlers that are objects: `entry = ANYBODY` in their class
 
 
-def needs(right: str) -> Callable[[H], H]:
-    """Marks a handler: only for those who have `right`."""
+def needs(right: str, *, changes: bool = True) -> Callable[[H], H]:
+    """Marks a handler: only for those who have `right`. `changes=False`: see `Entry`."""
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, Entry(right))
+        setattr(handler, _MARK, Entry(right, changes))
         return handler
 
     return mark

@@ -37,10 +37,13 @@ from incidents.records import (
 from incidents.status_page import StatusPage
 from incidents.upkeep import PlannedWork
 from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
+from incidents.zones import OFFERED as OFFERED_ZONES
+from incidents.zones import zone_city
 
 __all__ = [
     "COMPONENT_COLUMNS",
     "LANGUAGES",
+    "OFFERED_ZONES",
     "REQUIRED_COMPONENT_COLUMNS",
     "BadComponent",
     "Chaser",
@@ -79,4 +82,5 @@ __all__ = [
     "resolved_incidents",
     "standing_promise",
     "tell",
+    "zone_city",
 ]

@@ -1,104 +1,131 @@
-"""The page as a feed: Atom (RFC 4287), one entry for each update, so that a reader shows every one of them. Pure.
+"""The page as feeds, Atom (RFC 4287) and RSS 2.0: one entry for each update, so that a reader shows every one of them.
 
-An entry never changes, as an update never does: its id and its time are those of the update.
+An entry's id and first time are its update's. It changes once at most: when a correction withdraws what it says, it
+says so, and its new time makes readers show it again. It knows no database; words come from the template it is given.
 """
 
-import html
 import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
-from feedgenerator import Atom1Feed
+from feedgenerator import Atom1Feed, Rss201rev2Feed
 
 from foundation.languages import SPOKEN, in_language
 from incidents.snapshot import ShownIncident, ShownUpdate
 from incidents.statuspage_v2 import Publisher
+from incidents.xml_text import xml_text
 
 MOST_ENTRIES = 50
-# What XML 1.0 cannot hold in any spelling. Nothing of ours has it, but a feed must not break over it.
-_NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _NOTHING_YET = datetime(1970, 1, 1, tzinfo=UTC)
 
-
-def feed_of_all(incidents: Sequence[ShownIncident], publisher: Publisher) -> dict[str, bytes]:
-    """The feeds of the newest updates about any of `incidents`, one per language, by path: `feed.en.atom`."""
-    newest = sorted(_entries(incidents), key=lambda entry: entry[1].published_at, reverse=True)[:MOST_ENTRIES]
-    return {f"feed.{language}.atom": _feed(publisher, language, publisher.name, "", newest) for language in SPOKEN}
+# Writes what an entry says: (template, language, **context) → HTML, everything of ours escaped in it.
+Render: TypeAlias = Callable[..., str]
+_Entry: TypeAlias = tuple[ShownIncident, ShownUpdate]
 
 
-def feed_of(incident: ShownIncident, publisher: Publisher) -> dict[str, bytes]:
-    """The feeds of everything said about one incident, by path: `incidents/<id>/feed.en.atom`."""
-    return {
-        f"incidents/{incident.id}/feed.{language}.atom": _feed(
-            publisher,
-            language,
-            f"{in_language(incident.title, language)[1]} – {publisher.name}",
-            f"/incidents/{incident.id}",
-            list(_entries([incident])),
-        )
-        for language in SPOKEN
-    }
+class Feeds:
+    """Writes the feeds of one page. `zone`: IANA name of the zone that times in a text are given in."""
+
+    def __init__(self, publisher: Publisher, render: Render, zone: str) -> None:
+        self._publisher = publisher
+        self._render = render
+        self._zone = zone
+
+    def of_all(self, incidents: Sequence[ShownIncident]) -> dict[str, bytes]:
+        """The newest updates about any of `incidents`, by path: `feed.en.atom`, `feed.en.rss`.
+
+        The same under the names Statuspage gives them (`history.en.atom`), which the world's readers try.
+        """
+        newest = sorted(_entries(incidents), key=lambda entry: entry[1].published_at, reverse=True)[:MOST_ENTRIES]
+        files = {}
+        for language in SPOKEN:
+            for kind, feed in self._both(language, self._publisher.name, "", newest).items():
+                files[f"feed.{language}.{kind}"] = files[f"history.{language}.{kind}"] = feed
+        return files
+
+    def of(self, incident: ShownIncident) -> dict[str, bytes]:
+        """Everything said about one incident, by path: `incidents/<id>/feed.en.atom`."""
+        path = f"incidents/{incident.id}"
+        files: dict[str, bytes] = {}
+        for language in SPOKEN:
+            title = f"{in_language(incident.title, language)[1]} – {self._publisher.name}"
+            made = self._both(language, title, f"/{path}", list(_entries([incident])))
+            files |= {f"{path}/feed.{language}.{kind}": feed for kind, feed in made.items()}
+        return files
+
+    def _both(self, language: str, title: str, path: str, entries: Sequence[_Entry]) -> dict[str, bytes]:
+        items = [self._item(language, *entry) for entry in entries]
+        url, made = self._publisher.url, {}
+        for kind, of_kind in (("atom", _Atom), ("rss", _Rss)):
+            address = f"{url}{path}/feed.{kind}?lang={language}"
+            feed = of_kind(
+                title=xml_text(title),
+                link=f"{url}{path or '/'}?lang={language}",
+                description=xml_text(title) if kind == "rss" else "",
+                language=language,
+                author_name=xml_text(self._publisher.name),
+                author_link=url,
+                feed_url=address,
+                feed_guid=address,
+            )
+            for item in items:
+                said = item["content"]
+                words = {"description": said, "content": None} if kind == "rss" else {"description": None}
+                feed.add_item(**{**item, **words})
+            out = io.BytesIO()
+            feed.write(out, "utf-8")
+            made[kind] = out.getvalue()
+        return made
+
+    def _item(self, language: str, incident: ShownIncident, update: ShownUpdate) -> dict[str, Any]:
+        _, said = in_language(update.texts, language)
+        page = f"{self._publisher.url}/incidents/{incident.id}?lang={language}"
+        changed = next((one.published_at for one in incident.updates if one.number == update.corrected_by), None)
+        content = self._render("incidents/entry.html", language, update=update, page=page, zone=self._zone)
+        return {
+            "title": xml_text(said.title),
+            "link": f"{page}#update-{update.number}",
+            "content": xml_text(content),
+            "unique_id": _tag(self._publisher, update, language),
+            "pubdate": update.published_at.astimezone(UTC),
+            "updateddate": (changed or update.published_at).astimezone(UTC),
+            "categories": [xml_text(in_language(incident.title, language)[1])],
+            "related": [f"{page}#update-{number}" for number in (update.corrects, update.corrected_by) if number],
+        }
 
 
-class _Feed(Atom1Feed):  # type: ignore[misc]  # the library has no types
-    """The library's, with a time that stands still while nothing was said."""
+class _Still:
+    """A feed's time stands still while nothing was said."""
+
+    items: list[dict[str, Any]]
 
     def latest_post_date(self) -> datetime:
         return max((item["updateddate"] for item in self.items), default=_NOTHING_YET)
 
 
-def _entries(incidents: Iterable[ShownIncident]) -> Iterable[tuple[ShownIncident, ShownUpdate]]:
+class _Atom(_Still, Atom1Feed):  # type: ignore[misc]  # the library has no types
+    """The library's, with links between an update and its correction."""
+
+    def add_item_elements(self, handler: Any, item: dict[str, Any]) -> None:
+        super().add_item_elements(handler, item)
+        for address in item["related"]:
+            handler.addQuickElement("link", "", {"rel": "related", "href": address})
+
+
+class _Rss(_Still, Rss201rev2Feed):  # type: ignore[misc]  # the library has no types
+    """The library's; the id of an entry is no address."""
+
+    def add_item_elements(self, handler: Any, item: dict[str, Any]) -> None:
+        super().add_item_elements(handler, {**item, "unique_id_is_permalink": False})
+
+
+def _entries(incidents: Iterable[ShownIncident]) -> Iterable[_Entry]:
     return ((incident, update) for incident in incidents for update in incident.updates)
-
-
-def _feed(
-    publisher: Publisher,
-    language: str,
-    title: str,
-    path: str,
-    entries: Sequence[tuple[ShownIncident, ShownUpdate]],
-) -> bytes:
-    address = f"{publisher.url}{path}/feed.atom?lang={language}"
-    feed = _Feed(
-        title=_clean(title),
-        link=f"{publisher.url}{path or '/'}?lang={language}",
-        description="",
-        language=language,
-        author_name=_clean(publisher.name),
-        author_link=publisher.url,
-        feed_url=address,
-        feed_guid=address,
-    )
-    for incident, update in entries:
-        _, said = in_language(update.texts, language)
-        text = "\n\n".join(part for part in (said.body, said.advice) if part)
-        feed.add_item(
-            title=_clean(said.title),
-            link=f"{publisher.url}/incidents/{incident.id}?lang={language}",
-            description=None,
-            content=_as_html(_clean(text)),
-            unique_id=_tag(publisher, update, language),
-            pubdate=update.published_at.astimezone(UTC),
-            updateddate=update.published_at.astimezone(UTC),
-            categories=[_clean(in_language(incident.title, language)[1])],
-        )
-    out = io.BytesIO()
-    feed.write(out, "utf-8")
-    return out.getvalue()
 
 
 def _tag(publisher: Publisher, update: ShownUpdate, language: str) -> str:
     """The entry's name for ever (RFC 4151), also should its page move."""
     host = urlsplit(publisher.url).hostname or "localhost"
     return f"tag:{host},{update.published_at.astimezone(UTC):%Y-%m-%d}:update/{update.id}/{language}"
-
-
-def _as_html(text: str) -> str:
-    """Our text as HTML that says exactly that: readers take the content for HTML, and nothing in ours is a tag."""
-    return html.escape(text).replace("\n", "<br>")
-
-
-def _clean(text: str) -> str:
-    return _NOT_XML.sub("", text)

@@ -12,10 +12,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import brotli
 import msgspec
 
 MANIFEST = "manifest.json"
-COMPRESSED = (".html", ".json", ".css", ".svg", ".atom")
+COMPRESSED = (".html", ".json", ".css", ".js", ".svg", ".atom", ".rss", ".xml", ".ics", ".txt")
+# Ending of the compressed file → what HTTP calls it.
+ENCODINGS = {".br": "br", ".gz": "gzip"}
 
 
 class PageNotWritten(Exception):
@@ -55,7 +58,9 @@ def write_edition(folder: Path, manifest: Manifest, contents: Mapping[str, bytes
         folders.add(path.parent)
         _replace(path, content)
         if path.suffix in COMPRESSED:
-            _replace(path.with_name(path.name + ".gz"), gzip.compress(content, 6, mtime=0))
+            # Not flushed one by one: whoever reads them compares them with the file itself.
+            _replace(path.with_name(path.name + ".gz"), gzip.compress(content, 6, mtime=0), flush=False)
+            _replace(path.with_name(path.name + ".br"), brotli.compress(content, quality=_quality(name)), flush=False)
         if not is_intact(folder, name, manifest.files[name]):
             raise PageNotWritten(f"{path} does not hold what was written to it.")
     for changed in folders:
@@ -74,14 +79,22 @@ def is_intact(folder: Path, name: str, digest: str) -> bool:
         return False
 
 
-def compressed_beside(path: Path, content: bytes) -> bytes | None:
-    """What lies compressed beside a file, if it is this `content` (by the checksum and length gzip ends with)."""
-    try:
-        found = path.with_name(path.name + ".gz").read_bytes()
-    except OSError:
-        return None
-    end = zlib.crc32(content).to_bytes(4, "little") + (len(content) & 0xFFFFFFFF).to_bytes(4, "little")
-    return found if found.endswith(end) else None
+def compressed_beside(path: Path, content: bytes) -> dict[str, bytes]:
+    """What lies compressed beside a file, by its name in HTTP; only what is this very `content`."""
+    found = {}
+    for ending, encoding in ENCODINGS.items():
+        try:
+            packed = path.with_name(path.name + ending).read_bytes()
+            if (gzip.decompress(packed) if encoding == "gzip" else brotli.decompress(packed)) == content:
+                found[encoding] = packed
+        except (OSError, EOFError, zlib.error, brotli.error):  # not there, half there, or something else
+            continue
+    return found
+
+
+def _quality(name: str) -> int:
+    # What is kept for ever may take its time; what is news may not.
+    return 11 if name.startswith("static/") else 5
 
 
 def sha256(content: bytes) -> str:
@@ -98,12 +111,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, *, flush: bool = True) -> None:
     temporary = path.with_name(f".{path.name}.new")
     with temporary.open("wb") as file:
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -17,16 +17,13 @@ from foundation.clock import Clock
 from foundation.database import Database, Tx
 from foundation.errors import Conflict, NotFound
 from incidents.answers import CustomerHistory, IncidentShown
-from incidents.approving import USUAL_APPROVALS
 from incidents.audience_pages import audience_routes
 from incidents.bodies import IncidentBody, IncidentChanges
-from incidents.publishing import ComposeWebhook, Telling, amend, declare
+from incidents.publishing import amend, declare
 from incidents.records import Incident, find_incident, updates_of
-from incidents.saying import Compose
 from incidents.scope import draft_for_those_it_changes
 from incidents.status_page import StatusPage
 from incidents.update_pages import Publishing, update_routes
-from incidents.update_preview import Texting
 from incidents.update_templates import WriteMoment, plain_moment
 
 _log = structlog.get_logger()
@@ -38,31 +35,16 @@ _NOT_TO_STEER: Refusals = {NotFound: ("no_such_update", "not_sent"), Conflict: (
 
 
 def routes(
-    *,
-    database: Database,
-    page: StatusPage,
-    compose: Compose,
-    clock: Clock,
-    telling: Telling | None = None,
-    compose_webhook: ComposeWebhook | None = None,
-    texting: Texting | None = None,
-    approvals: int = USUAL_APPROVALS,
-    write: WriteMoment = plain_moment,
+    *, database: Database, page: StatusPage, publishing: Publishing, clock: Clock, write: WriteMoment = plain_moment
 ) -> list[BaseRoute]:
-    """Every route of incidents. `compose` writes an update's messages (`Composer.messages`), `compose_webhook` those
-    to machines (`Composer.webhook`).
-
-    `telling`: how updates are told when nothing else is said (quiet hours, and when texts stand in for mail).
-    `texting`: None where no SMS is sent; then the preview of an update says nothing of it.
-    """
+    """Every route of incidents."""
     api = _Incidents(database, clock, write)
-    how = Publishing(compose, compose_webhook, telling or Telling(), texting, approvals)
     return [
         Route("/api/v1/incidents", api.declare, methods=["POST"]),
         Route("/api/v1/incidents/{id}", api.show, methods=["GET"]),
         Route("/api/v1/incidents/{id}", api.amend, methods=["PATCH"]),
         *audience_routes(database=database, clock=clock, write=write),
-        *update_routes(database=database, page=page, clock=clock, publishing=how),
+        *update_routes(database=database, page=page, clock=clock, publishing=publishing),
         Route("/api/v1/customers/{number}/history", _history(database), methods=["GET"]),
     ]
 

@@ -131,6 +131,31 @@ class PastIncident:
     kind: Kind = "incident"
 
 
+@dataclass(frozen=True, slots=True)
+class StatusChange:
+    """That a component went from one status to another."""
+
+    component_key: str
+    at: datetime
+    old: ComponentStatus
+    new: ComponentStatus
+
+
+async def status_changes(tx: Tx, *, since: datetime) -> list[StatusChange]:
+    """Every change of a component's status after `since` that the public was told of, by component and time."""
+    c = update_components.c
+    rows = await tx.execute(
+        select(
+            c.component_key, updates.c.published_at.label("at"), c.old_status.label("old"), c.new_status.label("new")
+        )
+        .join(updates, updates.c.id == c.update_id)
+        .join(incidents, incidents.c.id == updates.c.incident_id)
+        .where(updates.c.published_at > since, c.old_status != c.new_status, incidents.c.exercise.is_(False))
+        .order_by(c.component_key, updates.c.published_at)
+    )
+    return [StatusChange(*row) for row in rows]
+
+
 async def fingerprint(tx: Tx) -> str:
     """A text that differs whenever anything public differs; cheap enough to ask every second.
 
@@ -141,14 +166,14 @@ async def fingerprint(tx: Tx) -> str:
 
 
 async def past_incidents(tx: Tx) -> list[PastIncident]:
-    """Every incident that is over and the public was told of, the last resolved first.
+    """Every incident and planned work that is over and the public was told of, the last resolved first.
 
     `stamp` differs when it changed.
     """
     c = incidents.c
     rows = await tx.execute(
         select(c.id, c.title, c.started_at, c.resolved_at, _stamp().label("stamp"), c.kind)
-        .where(c.resolved_at.is_not(None), c.kind == "incident", _public())
+        .where(c.resolved_at.is_not(None), _public())
         .order_by(c.resolved_at.desc(), c.id)
     )
     return [PastIncident(**row._mapping) for row in rows]

@@ -16,6 +16,7 @@ from metrics.instruments import (
     record_resolved,
     record_send_batch_seconds,
     record_status_page_seconds,
+    set_page_copy_lag,
 )
 from metrics.questions import EXPORTS, Question
 
@@ -36,4 +37,5 @@ __all__ = [
     "record_resolved",
     "record_send_batch_seconds",
     "record_status_page_seconds",
+    "set_page_copy_lag",
 ]

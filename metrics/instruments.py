@@ -59,6 +59,12 @@ _refresh = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 
+_copy_lag = Gauge(
+    "stormdesk_status_page_copy_lag_seconds",
+    "How much older the copy of the status page at a target is than the page itself.",
+    ["target"],
+)
+
 
 def record_deliveries(channel: str, state: str, count: int) -> None:
     """`count` deliveries of `channel` were recorded as `state`."""
@@ -112,6 +118,11 @@ def record_resolved(count: int, seconds: float) -> None:
     """A batch of `count` contacts was joined to cases in `seconds`."""
     _resolved.inc(count)
     _resolve_batch.observe(seconds)
+
+
+def set_page_copy_lag(target: str, seconds: float) -> None:
+    """A copy of the page at `target` (one of the settings') is `seconds` older than the page."""
+    _copy_lag.labels(target).set(seconds)
 
 
 def record_status_page_seconds(seconds: float) -> None:

@@ -5,6 +5,7 @@ share this machine with the load. It measures; it decides nothing.
 """
 
 import asyncio
+import hashlib
 import os
 import secrets
 import statistics
@@ -20,12 +21,14 @@ import asyncpg
 import msgspec
 import uvloop
 
+from app.bench.identity import an_incident
 from app.bench.machine import machine
 from app.bench.ports import HOST, free_port, wait_until_open
 from app.migrations import migrate
 from app.postgres import embedded_postgres
 from claims.intake import fingerprint
 from claims.receipts import new_receipt
+from foundation.database import Database
 
 BASELINE_CONNECTIONS = 16
 SENDERS = 128
@@ -48,13 +51,22 @@ async def _measure(url: str, folder: Path, contacts: int) -> dict[str, object]:
     warm_up = max(contacts // 10, 1000)
     await _baseline(url, _bodies(warm_up))
     baseline = contacts / await _baseline(url, _bodies(contacts))
+    await _empty(url)
     async with _server(url, folder) as port:
-        await _send(port, _bodies(warm_up))
+        await _send(port, _bodies(1) * warm_up)
         before = await _stored(url)
-        seconds, waits = await _send(port, _bodies(contacts))
-        stored = await _stored(url) - before
+        async with _worker(url):
+            await _until_resolved(url)
+            started = time.perf_counter()
+            seconds, waits = await _send(port, _bodies(contacts))
+            stored = await _stored(url) - before
+            await _until_resolved(url)
+            resolved_seconds = time.perf_counter() - started
+        cases = await _cases(url)  # the warm-up was the first of them, many times
     if stored != contacts:
         raise RuntimeError(f"{contacts} contacts were acknowledged, and {stored} are in the database.")
+    if cases != people(contacts):
+        raise RuntimeError(f"{people(contacts)} people wrote, and have {cases} cases.")
     per_second = contacts / seconds
     cuts = statistics.quantiles(waits, n=100)
     return {
@@ -70,28 +82,43 @@ async def _measure(url: str, folder: Path, contacts: int) -> dict[str, object]:
         },
         "ratio": round(per_second / baseline, 3),
         "durable_at_202": stored,
+        "resolved_per_second": round(contacts / resolved_seconds),
+        "resolved_ratio": round(contacts / resolved_seconds / baseline, 3),
+        "people": people(contacts),
+        "cases": cases,
         "senders": SENDERS,
         "body_bytes": len(_bodies(1)[0]),
         "machine": machine(),
     }
 
 
-def _bodies(count: int) -> Sequence[bytes]:
+def people(contacts: int) -> int:
+    """How many write that many times: two of three contacts are somebody's first."""
+    return max(1, contacts * 2 // 3)
+
+
+def _bodies(count: int) -> list[bytes]:
     text = "My flight was cancelled and nobody at the desk could tell me when the next one leaves. " * 3
     return [
         msgspec.json.encode(
             {
-                "name": "Johanna van der Velde",
-                "reference": f"{place:06X}",
-                "email": f"johanna{place}@postbus.example",
-                "phone": "+31612345678",
+                "name": f"{_word(person, 7)} {_word(person, 9)}",
+                "reference": f"{person:06X}",
+                "email": f"{_word(person, 12)}@postbus.example",
+                "phone": f"+3161{person:07d}",
                 "message": text,
                 "asks_for": "rebooking",
                 "language": "nl",
             }
         )
-        for place in range(count)
+        for person in (place % people(count) for place in range(count))
     ]
+
+
+def _word(person: int, length: int) -> str:
+    """Letters that somebody else's are nothing like, the same for the same person."""
+    digest = hashlib.blake2b(f"{person} {length}".encode(), digest_size=length).digest()
+    return "".join(chr(97 + one % 26) for one in digest)
 
 
 async def _baseline(url: str, bodies: Sequence[bytes]) -> float:
@@ -200,10 +227,45 @@ def _content_length(head: bytes) -> int:
     return int(rest.partition(b"\r\n")[0] or 0)
 
 
+@asynccontextmanager
+async def _worker(url: str) -> AsyncIterator[None]:
+    """A worker process that resolves during the block."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "app.bench.intake_worker", url)
+    try:
+        yield
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _until_resolved(url: str) -> None:
+    while await _count(url, "SELECT count(*) FROM (SELECT FROM contacts WHERE state = 'received' LIMIT 1) one"):  # noqa: ASYNC110 (another process does it)
+        await asyncio.sleep(0.1)
+
+
+async def _cases(url: str) -> int:
+    return await _count(url, "SELECT count(*) FROM cases WHERE merged_into IS NULL")
+
+
 async def _stored(url: str) -> int:
+    return await _count(url, "SELECT count(*) FROM contacts")
+
+
+async def _count(url: str, query: str) -> int:
     connection = await asyncpg.connect(url)
     try:
-        count: int = await connection.fetchval("SELECT count(*) FROM contacts")
+        count: int = await connection.fetchval(query)
         return count
     finally:
         await connection.close()
+
+
+async def _empty(url: str) -> None:
+    """Take the baseline's rows away, and have something for contacts to be about."""
+    connection, database = await asyncpg.connect(url), Database(url)
+    try:
+        await connection.execute("TRUNCATE contacts CASCADE")
+        await an_incident(database)
+    finally:
+        await connection.close()
+        await database.close()

@@ -93,3 +93,57 @@ if (presence !== null) {
   watch(presence);
   setInterval(() => watch(presence), 10_000);
 }
+
+// What is being typed, as it would go out: asked of the server, shown beside the form. The words are the server's.
+function previewing(form) {
+  const here = document.querySelector("[data-preview-here]");
+  let waiting;
+  let asked = 0;
+  async function look() {
+    const turn = ++asked;
+    try {
+      const answer = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+      if (!answer.ok || turn !== asked) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      here.replaceChildren(...page.body.childNodes);
+      here.hidden = false;
+    } catch {
+      // Away for a moment; the next word asks again.
+    }
+  }
+  form.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(look, 700);
+  });
+  if (form.querySelector("textarea").value !== "") look();
+}
+
+// How long until a promised time; the time itself stays.
+function count(element) {
+  const minutes = Math.round((new Date(element.dateTime) - Date.now()) / 60000);
+  const said = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" }).format(minutes, "minute");
+  const beside = element.nextElementSibling?.matches("[data-left]") ? element.nextElementSibling : document.createElement("span");
+  beside.dataset.left = "";
+  beside.textContent = ` (${said})`;
+  element.after(beside);
+}
+
+// A page that watches something go on loads that part again, while it is to be seen.
+async function refresh(element) {
+  if (document.visibilityState !== "visible" || element.contains(document.activeElement)) return;
+  try {
+    const answer = await fetch(location.href);
+    if (!answer.ok) return;
+    const newer = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-refresh]");
+    if (newer !== null) element.replaceChildren(...newer.childNodes);
+  } catch {
+    // The next look tells.
+  }
+}
+
+all("form[data-preview]").forEach(previewing);
+all("time[data-countdown]").forEach((one) => {
+  count(one);
+  setInterval(count, 30000, one);
+});
+all("[data-refresh]").forEach((one) => setInterval(refresh, Number(one.dataset.refresh) * 1000, one));

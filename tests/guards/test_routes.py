@@ -53,6 +53,7 @@ PUBLIC = {
     "POST /desk/sign-in",
     "GET /desk/welcome/{token}",
     "POST /desk/welcome/{token}",
+    "GET /events",
     "GET /follow",
     "POST /follow",
     "GET /follow/asked",
@@ -60,6 +61,7 @@ PUBLIC = {
     "POST /follow/confirm/{token}",
     "GET /follow/stop/{token}",
     "POST /follow/stop/{token}",
+    "GET /search",
 }
 # They answer the machine itself and staff; to everybody else they do not exist.
 MACHINES = {"GET /healthz", "GET /readyz", "GET /metrics"}
@@ -141,10 +143,13 @@ async def test_each_roles_token_enters_what_the_table_gives_it_and_nothing_else(
         token = await create_token(tx, role, roles=[role], now=parts.clock())
     async with client() as web:
         for entrance, route in entrances(inner(create_app(parts))):
+            right = right_of(route)
+            if right is None and entrance not in MACHINES:
+                continue  # for anybody; the stream of editions would not even end
             answer = await ask(web, entrance, Authorization=f"Bearer {token}")
             if entrance in MACHINES:
                 assert answer.status_code == 200, entrance
-            elif (right := right_of(route)) is not None:
+            else:
                 assert let_in(entrance, answer) is (right in TABLE[role]), f"{role}: {answer.status_code} at {entrance}"
 
 

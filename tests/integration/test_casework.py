@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from claims import Arrival, Intake
 from foundation.database import Database
 from tests.support.casework import Office, office
 from tests.support.claimants import a_customer, resolve
@@ -114,6 +115,15 @@ async def test_whom_the_directory_does_not_know_is_answered_at_the_address_they_
     assert [one["address"] for one in await desk.letters()] == ["kim@elsewhere.example"] * 2
     [one] = await desk.rows("SELECT count(*) FROM customers WHERE kind = 'correspondent'")
     assert one["count"] == 1
+    # Whatever comes to the signed address of our answer is about that case, whoever it says it is from.
+    [first, _] = await desk.letters()
+    raw = b"From: kim.at.work@office.example\r\nSubject: Re: hello\r\nMessage-ID: <1@office.example>\r\n\r\nThanks!\r\n"
+    async with Intake(desk.database).running() as intake:
+        await intake.accept(Arrival("mail", "en", raw, delivery_id=first["id"]))
+    await resolve(desk.database)
+    assert [one["said"]["message"] for one in (await desk.call(f"cases/{number}"))["contacts"]][1:] == [
+        "Re: hello\n\nThanks!"
+    ]
     # Being written to makes nobody a customer.
     other = await desk.tell(message="Me again", email="kim@elsewhere.example")
     assert await desk.number_of(other) == number

@@ -12,7 +12,6 @@ from app.public_page import PageStore
 from foundation.database import Database
 from foundation.languages import SPOKEN
 from incidents import Component, define_components
-from incidents.status_page import PAST_IN_FEED
 from tests.support.incidents import NOW, a_draft, a_page, a_text, declared, say, texts
 from tests.support.pages import ask, served
 
@@ -81,7 +80,7 @@ async def test_a_feed_is_what_rfc_4287_asks_for(database: Database, storm: str, 
         parsed = feedparser.parse(path.read_bytes())
         assert not parsed.bozo
         assert (parsed.version, len(parsed.entries)) == ("atom10", 2)
-        assert parsed.entries[0].link == f"https://status.example.com/incidents/{storm}?lang={language}"
+        assert parsed.entries[0].link == f"https://status.example.com/incidents/{storm}?lang={language}#update-2"
 
 
 async def test_nothing_changes_in_a_feed_until_something_is_said(
@@ -89,7 +88,7 @@ async def test_nothing_changes_in_a_feed_until_something_is_said(
 ) -> None:
     await a_page(tmp_path).refresh(database)
     before = written(tmp_path)
-    assert len(before) == 2 * len(SPOKEN)
+    assert len(before) == 3 * len(SPOKEN)
     await a_page(tmp_path, lambda: NOW + timedelta(hours=3)).refresh(database)
     assert written(tmp_path) == before
 
@@ -122,12 +121,12 @@ async def test_what_is_over_stays_in_the_feed_for_a_while(database: Database, st
     async with database.transaction() as tx:
         done = a_draft(phase="resolved", component_status=None, next_update_at=None)
         await say(tx, storm, done, now=NOW + timedelta(hours=1))
-        later = [await declared(tx, now=NOW + timedelta(hours=2 + n)) for n in range(PAST_IN_FEED - 1)]
+        later = [await declared(tx, now=NOW + timedelta(hours=2 + n)) for n in range(4)]
         for n, incident in enumerate(later):
             await say(tx, incident, done, now=NOW + timedelta(hours=2 + n))
     for _ in range(2):  # also when nothing about it is drawn any more
         await a_page(tmp_path).refresh(database)
-        assert len(read(tmp_path / "feed.en.atom").findall(f"{ATOM}entry")) == 3 + PAST_IN_FEED - 1
+        assert len(read(tmp_path / "feed.en.atom").findall(f"{ATOM}entry")) == 3 + 4
     assert len(read(tmp_path / f"incidents/{storm}/feed.en.atom").findall(f"{ATOM}entry")) == 3
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from httpx2 import AsyncClient
+from sqlalchemy import text
 
 from foundation.clock import system_clock
 from foundation.database import Database
@@ -157,3 +158,38 @@ async def test_strangers_do_nothing(api: AsyncClient) -> None:
         ("GET", "customers/C1/history"),
     ):
         assert (await api.request(method, f"/api/v1/{path}", content=b"{}")).status_code == 401, path
+
+
+async def test_an_emergency_is_on_the_audit_record_with_its_reason(api: AsyncClient, database: Database) -> None:
+    _, update = await _drafted(api)
+    short = await api.post(f"/api/v1/updates/{update}/bypass", json={"reason": "now"})
+    assert (short.status_code, short.json()["errors"][0]["field"]) == (422, "reason")
+    done = await api.post(f"/api/v1/updates/{update}/bypass", json={"reason": "Gates close in five minutes."})
+    assert done.json()["approvals"][0]["bypass_reason"] == "Gates close in five minutes."
+    assert (await api.post(f"/api/v1/updates/{update}/publish")).json()["newly_published"]
+    async with database.transaction() as tx:
+        query = text("SELECT actor, outcome, reason FROM audit_log WHERE action = 'updates.bypass post' ORDER BY id")
+        rows = [tuple(row) for row in await tx.execute(query)]
+    assert rows[-1] == ("token:ops", "done", "Gates close in five minutes.")
+
+
+async def test_a_draft_starts_from_a_template_is_edited_and_follows_a_change_of_scope(
+    api: AsyncClient, database: Database
+) -> None:
+    incident, update = await _drafted(api)
+    started = (await api.get(f"/api/v1/incidents/{incident}/update-templates/investigating")).json()["texts"]
+    assert set(started) == {"en", "nl", "de", "fr", "es"}
+    edited = await api.put(f"/api/v1/updates/{update}", json=_update(texts=started, component_status=None))
+    assert (edited.json()["revision"], edited.json()["texts"]["de"]["title"]) == (2, "Check-in is not available")
+    await approved_by_another(api, database, update)
+    assert (await api.post(f"/api/v1/updates/{update}/publish")).status_code == 200
+    segment = {"names": {"en": "You read Dutch", "nl": "U leest Nederlands"}, "languages": ["nl"]}
+    assert (await api.put("/api/v1/segments/dutch", json=segment)).json()["key"] == "dutch"
+    scope = {"components": ["check-in"], "groups": ["Airport"], "segments": ["dutch"]}
+    assert (await api.post("/api/v1/audience", json=scope)).json()["people"] == 1
+    changed = (await api.put(f"/api/v1/incidents/{incident}/scope", json=scope)).json()
+    assert (changed["joined"], changed["left"]) == (1, 1)
+    assert [one["audience"] for one in changed["drafts"]] == ["joined", "left"]
+    sample = (await api.get(f"/api/v1/incidents/{incident}/audience/sample")).json()["people"]
+    assert [one["customer_number"] for one in sample] == ["C2"]
+    assert (await api.get(f"/api/v1/incidents/{incident}/overlaps")).json() == {"overlaps": []}

@@ -83,8 +83,11 @@ async def test_the_page_is_served_with_validators_and_a_short_life(client: Async
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "public, max-age=10"
     assert answer.headers["vary"] == "Accept-Encoding, Accept-Language, Cookie"
-    assert answer.headers["content-encoding"] == "gzip"
-    assert "script-src" not in answer.headers["content-security-policy"]
+    assert answer.headers["content-encoding"] == "br"
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
     assert "date" in answer.headers
     again = await client.get("/", headers={"If-None-Match": answer.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")

@@ -82,7 +82,7 @@ async def test_what_a_customer_was_told_and_how_an_update_arrives(parts: Parts, 
                 assert not await scrolls_sideways(page)
                 await _picture(page, f"desk-sending-{screen}-{scheme}")
                 await page.goto(f"{address}/desk/updates/{update_id}")
-                assert await page.get_by_text("deferred 3").first.is_visible()
+                assert await page.get_by_text("tried again later 3").first.is_visible()
                 assert await accessibility_faults(page) == []
                 assert not await scrolls_sideways(page)
                 await _picture(page, f"desk-update-{screen}-{scheme}")
