@@ -31,11 +31,11 @@ EXPORTS: dict[str, TableClause] = {
     "contacts": contact_facts,
     "cases": case_facts,
     "claims": claim_facts,
-    "payments": payment_facts,
     "incidents": incident_facts,
     "updates": update_facts,
     "promises": promise_facts,
     "affected": affected_facts,
+    "payments": payment_facts,
 }
 # The column that `since` and `until` go by: when the thing a row is about began.
 TIMES: dict[str, str | None] = {
