@@ -34,6 +34,7 @@ from app import (
     reaching_api,
     reaching_pages,
     reply_pages,
+    report_pages,
     review_pages,
     update_desk,
 )
@@ -129,6 +130,7 @@ def every_route(
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *report_pages.routes(desk),
         *incident_desk.routes(desk),
         *update_desk.routes(desk, _publishing(parts), status_page(parts), _writing_moments(parts)),
         *reaching_api.routes(parts.database),
@@ -152,7 +154,7 @@ def every_route(
 
 def _staff_routes(desk: Desk) -> Sequence[BaseRoute]:
     parts, settings = desk.parts, desk.parts.settings
-    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords()
+    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords(parts.password_cost)
     sign_in = SignIn(parts.database, parts.tokens, seal, passwords, parts.clock)
     staff = staff_pages.Staff(desk, sign_in, passwords, seal, provider=settings.provider is not None)
     if settings.provider is None:

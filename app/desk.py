@@ -49,6 +49,7 @@ TABS = (
     Tab("/desk/posts", "Public posts", "cases.work"),
     Tab("/desk/customers", "Customers", "customers.read"),
     Tab("/desk/sending", "Sending", "deliveries.read"),
+    Tab("/desk/reports", "Reports", "exports.read"),
     Tab("/desk/users", "People", "users.manage"),
     Tab("/desk/audit", "Who did what", "audit.read"),
     Tab("/desk/account", "Your account", "account.own"),

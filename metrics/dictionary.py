@@ -61,6 +61,8 @@ _MEANINGS = {
         "matched_by": ("What told us whose it is: the strongest clue.", ""),
         "received_at": ("When it was on disk.", ""),
         "resolved_at": ("When it was joined to its case.", ""),
+        "answer_by": ("Until when a person should have answered it.", ""),
+        "answered_at": ("When a person first did.", ""),
     },
     "cases": {
         "case_id": ("The case, for good.", ""),
@@ -69,6 +71,7 @@ _MEANINGS = {
         "closed_at": ("When it was closed; empty while it is open.", ""),
         "contacts": ("How many contacts it holds.", "contacts"),
         "cases_merged_in": ("How many other cases turned out to be this one.", "cases"),
+        "joins_undone": ("How often it was joined to another and taken out again.", "times"),
     },
     "claims": {
         "claim_id": ("The claim, for good.", ""),
@@ -97,6 +100,8 @@ _MEANINGS = {
         "kind": ("incident or maintenance.", ""),
         "state": ("draft, declared or dismissed.", ""),
         "severity": ("1 is the worst; empty when not set.", ""),
+        "title_nl": ("Its Dutch title.", ""),
+        "notice_limit_seconds": ("Within what people must hear of it; empty: the installation's limit.", "seconds"),
     },
     "updates": {
         "update_id": ("The update, for good.", ""),
@@ -112,6 +117,8 @@ _MEANINGS = {
         "audience": ("Whom it was for.", ""),
         "approvals": ("How many people approved it.", "people"),
         "bypassed": ("yes: it went out without an approval, in an emergency.", ""),
+        "title": ("Its English heading.", ""),
+        "title_nl": ("Its Dutch heading.", ""),
     },
     "promises": {
         "update_id": ("The update that promised.", ""),
