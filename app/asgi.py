@@ -158,7 +158,7 @@ def every_route(
 
 def _staff_routes(desk: Desk) -> Sequence[BaseRoute]:
     parts, settings = desk.parts, desk.parts.settings
-    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords()
+    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords(parts.password_cost)
     sign_in = SignIn(parts.database, parts.tokens, seal, passwords, parts.clock)
     staff = staff_pages.Staff(desk, sign_in, passwords, seal, provider=settings.provider is not None)
     if settings.provider is None:
