@@ -1,4 +1,4 @@
-"""Planned work in the console: what is planned, planning it, moving it, and beginning, ending or calling it off by hand.
+"""Planned work in the console: planning it, moving it, and beginning, ending or calling it off by hand.
 
 What is said of it and what happened stands on its page as an incident (`incident_desk`); here is when it happens.
 """
