@@ -26,16 +26,19 @@ from app import (
     call_pages,
     case_pages,
     colleague_pages,
+    compensation_pages,
     incident_desk,
     openapi,
     operations,
     planned_desk,
+    payment_pages,
     post_pages,
     postmortem_desk,
     proof_pages,
     reaching_api,
     reaching_pages,
     reply_pages,
+    report_pages,
     review_pages,
     scope_desk,
     update_desk,
@@ -133,6 +136,7 @@ def every_route(
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
         *planned_desk.routes(desk, _maintenance_words(parts), tell_by_itself(parts)),
+        *report_pages.routes(desk),
         *incident_desk.routes(desk),
         *scope_desk.routes(desk, _writing_moments(parts)),
         *postmortem_desk.routes(desk),
@@ -140,6 +144,8 @@ def every_route(
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *compensation_pages.routes(desk, claims_writer(parts)),
+        *payment_pages.routes(desk),
         *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
         *call_pages.routes(desk, intake),
@@ -158,7 +164,7 @@ def every_route(
 
 def _staff_routes(desk: Desk) -> Sequence[BaseRoute]:
     parts, settings = desk.parts, desk.parts.settings
-    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords()
+    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords(parts.password_cost)
     sign_in = SignIn(parts.database, parts.tokens, seal, passwords, parts.clock)
     staff = staff_pages.Staff(desk, sign_in, passwords, seal, provider=settings.provider is not None)
     if settings.provider is None:

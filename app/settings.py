@@ -11,12 +11,14 @@ from datetime import time, timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
+from stdnum import iban
 
 from app.rights import ROLES
+from claims.payment_files import Payer
 from notify import QuietHours
 from notify.channels.centres import centre_from
 from notify.channels.relays import relay_from
@@ -67,6 +69,16 @@ class MailBind:
 
 
 @dataclass(frozen=True, slots=True)
+class Mirror:
+    """Where a copy of the page goes: a folder (`bucket` None), or what names begin with in a bucket."""
+
+    path: str
+    bucket: str | None = None
+    endpoint: str = ""
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between installations. `database_url` None means the embedded PostgreSQL.
 
@@ -77,6 +89,7 @@ class Settings:
     owner_url: str | None
     data_dir: Path
     status_dir: Path
+    mirrors: tuple[Mirror, ...]
     smtp_urls: tuple[str, ...]
     smpp_urls: tuple[str, ...]
     sms_prices: Prices
@@ -109,6 +122,7 @@ class Settings:
     files_dir: Path
     scan_command: tuple[str, ...]
     posts_key: bytes | None
+    payer: Payer | None
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -129,6 +143,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         owner_url=reader.get("OWNER_URL", _database_url, None),
         data_dir=data_dir,
         status_dir=reader.get("STATUS_DIR", Path, str(data_dir / "status")),
+        mirrors=reader.get("STATUS_MIRRORS", _mirrors, ""),
         smtp_urls=reader.get("SMTP_URL", _smtp_urls, "smtp://localhost:25"),
         smpp_urls=reader.get("SMPP_URL", _smpp_urls, ""),
         sms_prices=reader.get("SMS_PRICES", _sms_prices, str(DEFAULT_PRICES)),
@@ -161,6 +176,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         files_dir=reader.get("FILES_DIR", Path, str(data_dir / "files")),
         scan_command=reader.get("SCAN_COMMAND", _command, "") or (),
         posts_key=reader.maybe("POSTS_KEY", _posts_key),
+        payer=reader.maybe("PAYER", _payer),
     )
     if settings.smpp_urls and not reader.faults:
         reader.faults += _uncapped(settings)
@@ -213,6 +229,20 @@ def _database_url(text: str) -> str:
     if urlsplit(text).scheme not in ("postgresql", "postgres"):
         raise ValueError("must look like postgresql://user:password@host:5432/name")
     return text.replace("postgres://", "postgresql://", 1)
+
+
+def _mirrors(text: str) -> tuple[Mirror, ...]:
+    return tuple(_mirror(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _mirror(text: str) -> Mirror:
+    parts = urlsplit(text)
+    more = dict(parse_qsl(parts.query))
+    if parts.scheme == "s3" and parts.netloc and more.keys() <= {"endpoint", "region"}:
+        return Mirror(parts.path.strip("/"), parts.netloc, more.get("endpoint", ""), more.get("region", ""))
+    if parts.scheme == "" and Path(text).is_absolute():
+        return Mirror(text)
+    raise ValueError("must be absolute folders or s3://bucket/path, if need be with ?endpoint= and &region=")
 
 
 def _smtp_urls(text: str) -> tuple[str, ...]:
@@ -337,6 +367,13 @@ def _command(text: str) -> tuple[str, ...]:
     if words and shutil.which(words[0]) is None:
         raise ValueError(f"names {words[0]}, which cannot be found or run here")
     return words
+
+
+def _payer(text: str) -> Payer:
+    name, _, account = (part.strip() for part in text.rpartition(","))
+    if not name or not iban.is_valid(account):
+        raise ValueError("give a name and an account: Example Air, NL91ABNA0417164300")
+    return Payer(name, iban.compact(account))
 
 
 def _posts_key(text: str) -> bytes:

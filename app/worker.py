@@ -10,6 +10,7 @@ from app.asgi import claims_writer, create_operations_app, status_page, tell_by_
 from app.file_keeping import FileKeeping
 from app.listener import listen
 from app.loops import Loop, keep, run, settle_memory, stop_on_signals, wait
+from app.mirrors import Copying, Target, targets
 from app.outages import Outages, public_titles
 from app.settings import Settings
 from app.templates import render
@@ -59,6 +60,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }
+        loops |= {f"copy to {one.name}": partial(copies, parts, one) for one in targets(settings.mirrors)}
         if settings.mail_listen:
             loops["mail listener"] = partial(listen, parts)
         if settings.smpp_urls:
@@ -71,6 +73,12 @@ async def work(settings: Settings, database_url: str) -> None:
         settle_memory()
         _log.info("working", loops=sorted(loops), relays=len(settings.smtp_urls))
         await run(loops, stop)
+
+
+async def copies(parts: Parts, target: Target, stop: asyncio.Event) -> None:
+    """Keep a copy of the page up to date until `stop` is set."""
+    settings = parts.settings
+    await keep(Copying(settings.status_dir, target, settings.public_url, parts.clock).step, stop, idle_seconds=0.5)
 
 
 async def limits_step(parts: Parts) -> bool:

@@ -5,6 +5,7 @@ The front door. It imports no package above it: figures travel through the datab
 
 from metrics.exports import FORMATS, Exports, export
 from metrics.instruments import (
+    record_centre,
     record_contact,
     record_contact_seconds,
     record_deliveries,
@@ -16,6 +17,7 @@ from metrics.instruments import (
     record_resolved,
     record_send_batch_seconds,
     record_status_page_seconds,
+    set_page_copy_lag,
 )
 from metrics.questions import EXPORTS, Question
 
@@ -25,6 +27,7 @@ __all__ = [
     "Exports",
     "Question",
     "export",
+    "record_centre",
     "record_contact",
     "record_contact_seconds",
     "record_deliveries",
@@ -36,4 +39,5 @@ __all__ = [
     "record_resolved",
     "record_send_batch_seconds",
     "record_status_page_seconds",
+    "set_page_copy_lag",
 ]

@@ -6,7 +6,7 @@ Instruments say how the machine runs. A figure in an export or a report comes fr
 from prometheus_client import Counter, Gauge, Histogram
 
 # Label values are closed sets of the schema (channels, states): a label an outsider could fill would fill the memory.
-_CHANNELS = frozenset({"mail", "sms", "web", "api", "phone", "post"})
+_CHANNELS = frozenset({"mail", "sms", "webhook", "web", "api", "phone", "post"})
 _STATES = frozenset(
     {"planned", "deferred", "accepted", "delivered", "bounced", "rejected"}
     | {"suppressed", "superseded", "expired", "unknown"}
@@ -41,6 +41,8 @@ _relay_mails = Counter(
 )
 _RELAY_STATES = ("well", "recovering", "away", "braked")
 _relay_state = Gauge("stormdesk_relay_state", "1 for the state the relay was last seen in.", ["relay", "state"])
+# The label is the name of an SMS centre, which only the settings can give.
+_centre_bound = Gauge("stormdesk_sms_centre_bound", "Whether the bind to an SMS centre stands.", ["centre"])
 _contacts = Counter("stormdesk_contacts_received", "Contacts that this process stored.", ["channel"])
 _contact = Histogram(
     "stormdesk_contact_durable_seconds",
@@ -57,6 +59,15 @@ _refresh = Histogram(
     "stormdesk_status_page_refresh_seconds",
     "Time to render, write and read back the files of the status page.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+_copy_lag = Gauge(
+    "stormdesk_status_page_copy_lag_seconds",
+    "How much older the copy of the status page at a target is than the page itself.",
+    ["target"],
+)
+_page_written = Gauge(
+    "stormdesk_status_page_written_timestamp_seconds", "When this process last wrote the status page (Unix time)."
 )
 
 
@@ -98,6 +109,11 @@ def record_relay_state(relay: str, state: str) -> None:
         _relay_state.labels(relay, one).set(one == state)
 
 
+def record_centre(centre: str, *, bound: bool) -> None:
+    """The bind to `centre` stands, or does not any more."""
+    _centre_bound.labels(centre).set(bound)
+
+
 def record_contact(channel: str) -> None:
     """A contact came in over `channel` and is stored."""
     _contacts.labels(_closed(channel, _CHANNELS)).inc()
@@ -114,9 +130,15 @@ def record_resolved(count: int, seconds: float) -> None:
     _resolve_batch.observe(seconds)
 
 
+def set_page_copy_lag(target: str, seconds: float) -> None:
+    """A copy of the page at `target` (one of the settings') is `seconds` older than the page."""
+    _copy_lag.labels(target).set(seconds)
+
+
 def record_status_page_seconds(seconds: float) -> None:
     """The files of the status page were renewed in `seconds`."""
     _refresh.observe(seconds)
+    _page_written.set_to_current_time()
 
 
 def _closed(value: str, known: frozenset[str]) -> str:

@@ -40,6 +40,7 @@ PUBLIC = {
     "POST /t/{token}/withdraw",
     "POST /t/{token}/appeal",
     "POST /t/{token}/feedback",
+    "POST /t/{token}/account",
     "POST /t/{token}/new-link",
     "GET /u/{token}",
     "POST /u/{token}",

@@ -8,12 +8,13 @@ from pathlib import Path
 import httpx2
 import pyotp
 import pytest
+from argon2.profiles import RFC_9106_LOW_MEMORY
 from sqlalchemy import select, update
 
 from app.staff.accounts import add_user, close_account, first_admin_link, open_link, set_roles
-from app.staff.passwords import fault_of
+from app.staff.passwords import Passwords, fault_of
 from app.tables import audit_log, sessions, users
-from app.wiring import Parts
+from app.wiring import Parts, make_parts
 from foundation.errors import Conflict
 from tests.support.desk import PASSWORD, a_person, field, sign_in, signed_in
 from tests.support.web import client, parts_for
@@ -273,6 +274,18 @@ async def test_the_database_holds_no_password_no_token_and_no_open_secret(parts:
     for secret in (cookie, noor.secret, PASSWORD):
         assert all(secret not in row for row in kept)
     assert "$argon2id$" in "".join(kept)
+
+
+async def test_a_password_costs_a_guesser_what_rfc_9106_says(parts: Parts) -> None:
+    """The other tests have it cheaper, by the same code; here is what an installation has."""
+    installed = make_parts(parts.settings, "postgresql://nobody@127.0.0.1:1/none")
+    assert installed.password_cost == RFC_9106_LOW_MEMORY
+    passwords = Passwords(installed.password_cost)
+    kept = await passwords.hash(PASSWORD)
+    assert kept.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+    assert await passwords.fits(kept, PASSWORD)
+    assert not await passwords.fits(kept, PASSWORD + " ")
+    assert not await passwords.fits(None, PASSWORD)
 
 
 async def test_an_account_without_roles_opens_nothing(parts: Parts) -> None:
