@@ -117,13 +117,15 @@ class _ScopePages:
         try:
             async with self._database.transaction() as tx:
                 trial = await tx.begin_nested()
-                found = _Look(
-                    await self._change(tx, request, typed),
-                    await preview_audience(tx, incident_id, now),
-                    await overlaps(tx, incident_id, now),
-                    await sample_audience(tx, incident_id, now) if sampled else None,
-                )
-                await trial.rollback()
+                try:
+                    found = _Look(
+                        await self._change(tx, request, typed),
+                        await preview_audience(tx, incident_id, now),
+                        await overlaps(tx, incident_id, now),
+                        await sample_audience(tx, incident_id, now) if sampled else None,
+                    )
+                finally:
+                    await trial.rollback()
         except (Invalid, Conflict) as refused:
             return await self._page(request, typed=typed, refused=refused)
         return await self._page(request, typed=typed, look=found)
