@@ -77,9 +77,8 @@ class _OfferPages:
             conditions.append(Condition("party_agreed", None, party))
         answer_by = local_moment(typed.get("answer_by", ""), zone)
         if answer_by is None:
-            raise Invalid(
-                "Say until when it can be accepted.", [Fault("answer_by", "Say until when it can be accepted.")]
-            )
+            fault = "Say until when it can be accepted."
+            raise Invalid(fault, [Fault("answer_by", fault)])
         case = await hold(tx, request.path_params["number"])
         contact = await (await driver(tx)).fetchval(
             "SELECT id FROM contacts WHERE case_id = $1 ORDER BY answer_by IS NULL, received_at DESC, id DESC LIMIT 1",

@@ -80,7 +80,7 @@ async def tell_appointment(
 
 
 async def tell_offer(
-    tx: Tx, actor: Actor, writer: Writer, case: Held, contact_ids: Sequence[int], offered: Offered
+    tx: Tx, actor: Actor, writer: Writer, case: Held, *, contact_ids: Sequence[int], offered: Offered
 ) -> int:
     """Tell a customer what we offer, or that an offer is off."""
     to = await recipient_of(tx, writer.tokens, case, contact_ids)

@@ -116,7 +116,9 @@ async def answer(tx: Tx, actor: Actor, writer: Writer, offer_id: int, said: Answ
         return "withdrawn"
     await connection.execute(
         """
-        UPDATE offers SET state = $2, answered_at = $3, ended_at = CASE WHEN $2 = 'declined' THEN $3 END WHERE id = $1
+        UPDATE offers SET state = $2::text, answered_at = $3::timestamptz,
+                          ended_at = CASE WHEN $2::text = 'declined' THEN $3::timestamptz END
+         WHERE id = $1
         """,
         offer_id,
         wanted,
@@ -144,8 +146,8 @@ async def _tell(tx: Tx, writer: Writer, case: Held, offer: asyncpg.Record, *, wi
         SYSTEM,
         writer,
         case,
-        [] if offer["contact_id"] is None else [offer["contact_id"]],
-        Offered(offer["kind"], offer["words"], offer["at"], offer["answer_by"], withdrawn),
+        contact_ids=[] if offer["contact_id"] is None else [offer["contact_id"]],
+        offered=Offered(offer["kind"], offer["words"], offer["at"], offer["answer_by"], withdrawn),
     )
     if not withdrawn:
         await (await driver(tx)).execute(

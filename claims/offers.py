@@ -1,7 +1,7 @@
 """Offers: another flight, a technician's visit, a call, each with what must be true before anybody is sent it.
 
-An offer is held until all of it is true, goes out then, and is taken back with notice, once, when it stops being so: nobody
-is sent an appointment that cannot happen. It hangs on a contact and moves with it. Use cases take `tx`.
+An offer is held until all of it is true, goes out then, and is taken back with notice, once, when it stops being so:
+nobody is sent an appointment that cannot happen. It hangs on a contact and moves with it. Use cases take `tx`.
 """
 
 from collections.abc import Collection, Sequence
@@ -232,7 +232,7 @@ async def offers_in(tx: Tx, case_id: int, contact_ids: Collection[int] | None = 
     conditions = await connection.fetch(_CONDITIONS, case_id)
     return [
         Offer(
-            *row,
+            **row,
             conditions=[
                 ShownCondition(one["id"], one["kind"], one["component"], one["party"], one["true"])
                 for one in conditions

@@ -53,8 +53,8 @@ STATEMENTS = [
     "CREATE INDEX offers_contact_id_index ON offers (contact_id) WHERE contact_id IS NOT NULL",
     "CREATE INDEX offers_case_id_index ON offers (case_id) WHERE case_id IS NOT NULL",
     "CREATE INDEX offers_alive_index ON offers (state, answer_by) WHERE state IN ('held', 'released', 'accepted')",
-    # `component_works`: it, and all it needs, are operational. `party_restored`: the newest thing the party confirmed of
-    # the component in the case's incident is its restoration. `party_agreed`: the party agreed to this very offer.
+    # `component_works`: it, and all it needs, are operational. `party_restored`: the newest thing the party confirmed
+    # of the component in the case's incident is its restoration. `party_agreed`: the party agreed to this very offer.
     """
     CREATE TABLE offer_conditions (
         id bigint GENERATED ALWAYS AS IDENTITY,
