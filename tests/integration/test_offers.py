@@ -130,8 +130,8 @@ async def test_it_waits_for_what_a_component_needs_and_for_every_party(desk: Off
     assert await settled(desk) == "held"
     await desk.rows("UPDATE components SET status = 'operational'")
     confirm = (
-        "INSERT INTO party_confirmations (incident_id, party_key, component_key, what, confirmed_at, evidence, noted_by,"
-        " noted_at) VALUES ($1, 'net', 'LINE-1', $2, now(), 'They called', 'staff:ada', now())"
+        "INSERT INTO party_confirmations (incident_id, party_key, component_key, what, confirmed_at, evidence,"
+        " noted_by, noted_at) VALUES ($1, 'net', 'LINE-1', $2, now(), 'They called', 'staff:ada', now())"
     )
     await desk.rows(confirm, desk.incident, "restoration")
     assert await settled(desk) == "held"
