@@ -73,6 +73,8 @@ PERSONAL = frozenset(
         "users.manage",
     }
 )
+# Whoever changes something with one of these shows again who they are, unless they have just done so (`app.proof`).
+PROVEN = frozenset({"users.manage"})
 # What a token is for when nobody says: everything but managing people.
 FOR_SYSTEMS: tuple[Role, ...] = tuple(role for role in ROLES if role != "admin")
 
