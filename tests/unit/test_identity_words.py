@@ -1,5 +1,7 @@
 """Why a contact is in its case, in words: for whoever wrote, in every language; how contacts compare, for the desk."""
 
+from typing import Any
+
 import pytest
 
 from app.templates import environment
@@ -13,9 +15,13 @@ _WHY = (
 )
 
 
+def _macros(template: str, language: str) -> Any:
+    return environment(language).get_template(template).module
+
+
 @pytest.mark.parametrize("language", SPOKEN)
 def test_the_track_page_says_why_a_message_is_in_the_case(language: str) -> None:
-    words, english = (environment(one).get_template("claims/words.html").module for one in (language, "en"))
+    words, english = (_macros("claims/words.html", one) for one in (language, "en"))
     for code in _WHY:
         said = words.because(code).strip()
         assert said.endswith("."), code
@@ -24,7 +30,7 @@ def test_the_track_page_says_why_a_message_is_in_the_case(language: str) -> None
 
 @pytest.mark.parametrize("language", ["en", "nl"])
 def test_the_desk_says_how_two_contacts_compare(language: str) -> None:
-    words = environment(language).get_template("app/case-words.html").module
+    words = _macros("app/case-words.html", language)
     for field, levels in WEIGHTS.items():
         assert "_" not in words.field(field)
         for level in levels:
