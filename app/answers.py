@@ -40,6 +40,8 @@ GUARDS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "cross-origin-opener-policy": "same-origin",
 }
+# Of what is no page of ours, and could be opened like one.
+INERT = "default-src 'none'; frame-ancestors 'none'"
 # Of the pages that one script, a file of ours, renews: it may run, and ask us; nothing comes from elsewhere still.
 SCRIPTED = {
     **GUARDS,
@@ -142,6 +144,8 @@ def document(
         headers |= GUARDS
     elif kind in _SHARED:
         headers["access-control-allow-origin"] = "*"
+    if kind == ".svg":  # opened by itself it is a page, in which a script could run
+        headers["content-security-policy"] = INERT
     headers |= more
     bodies = {"gzip": gzip.compress(content, 6, mtime=0), **compressed} if "gzip" not in compressed else compressed
     forms = {"identity": _form(headers, content, tag, status)}

@@ -26,14 +26,17 @@ from app import (
     call_pages,
     case_pages,
     colleague_pages,
+    compensation_pages,
     incident_desk,
     openapi,
     operations,
+    payment_pages,
     post_pages,
     proof_pages,
     reaching_api,
     reaching_pages,
     reply_pages,
+    report_pages,
     review_pages,
     update_desk,
 )
@@ -129,11 +132,14 @@ def every_route(
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *report_pages.routes(desk),
         *incident_desk.routes(desk),
         *update_desk.routes(desk, _publishing(parts), status_page(parts), _writing_moments(parts)),
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
         *case_pages.routes(desk, claims_writer(parts)),
+        *compensation_pages.routes(desk, claims_writer(parts)),
+        *payment_pages.routes(desk),
         *review_pages.routes(desk),
         *reply_pages.routes(desk, claims_writer(parts)),
         *call_pages.routes(desk, intake),
@@ -152,7 +158,7 @@ def every_route(
 
 def _staff_routes(desk: Desk) -> Sequence[BaseRoute]:
     parts, settings = desk.parts, desk.parts.settings
-    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords()
+    seal, passwords = Seal("second factor", parts.settings.secret_keys), Passwords(parts.password_cost)
     sign_in = SignIn(parts.database, parts.tokens, seal, passwords, parts.clock)
     staff = staff_pages.Staff(desk, sign_in, passwords, seal, provider=settings.provider is not None)
     if settings.provider is None:

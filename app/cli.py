@@ -22,6 +22,7 @@ from app.imports import import_components_file, import_customers_file
 from app.log import configure_logging
 from app.migrations import migrate as run_migrations
 from app.postgres import PostgresUnavailable, application_url
+from app.reports import drawn_report, print_page
 from app.rights import FOR_SYSTEMS, ROLES
 from app.secret import kept_secret, own_secret
 from app.settings import Settings, SettingsError, data_folder, read_settings
@@ -161,7 +162,7 @@ def import_customers(
     """Load a customer file. Bad rows are listed and kept in FILE.rejects.csv, the rest is loaded."""
 
     async def load(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, "import customers", str(file)):
             await import_customers_file(parts.database, file, console)
 
     _run(load)
@@ -180,7 +181,7 @@ def import_contacts(
     """
 
     async def load(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, "import contacts", str(file)):
             await import_calls_file(parts.database, file, console)
 
     _run(load)
@@ -208,7 +209,7 @@ def import_components(
     """
 
     async def load(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, "import components", str(file)):
             await import_components_file(parts.database, file, console)
 
     _run(load)
@@ -237,15 +238,47 @@ def export(  # noqa: PLR0917 (typer reads options from it)
         channel=channel,
         personal=personal,
     )
+    filters: dict[str, object] = {
+        "incident": incident,
+        "since": since,
+        "until": until,
+        "component": component,
+        "channel": channel,
+    }
+    filters |= {"snapshot": snapshot, "format": format, "file": output, "people": "by number" if personal else None}
+    asked = ", ".join(f"{key}={value}" for key, value in filters.items() if value)
 
     async def write(settings: Settings, url: str) -> None:
-        async with open_parts(settings, url) as parts:
+        async with open_parts(settings, url) as parts, commands.on_record(parts, f"export {name}", asked):
             if name == "snapshot":
                 print((await parts.exports.take()).id)
                 return
             await export_to_file(parts.exports, question, file_format=format, snapshot=snapshot, output=output)
 
     _run(write)
+
+
+@cli.command()
+def report(
+    incident: Annotated[str, typer.Argument(help="Its id; `export incidents` lists them.")],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="File; without it, standard output.")] = None,
+    pdf: Annotated[bool, typer.Option("--pdf", help="A PDF, printed by Chromium; needs --output.")] = False,
+    language: Annotated[Literal["en", "nl"], typer.Option(help="Of the report.")] = "en",
+) -> None:
+    """Write what happened in an incident, by number, as one page that needs nothing else."""
+    if pdf and output is None:
+        _fail("A PDF needs a file: add -o FILE.pdf", 2)
+
+    async def write(parts: Parts) -> None:
+        page = await drawn_report(parts, incident, language)
+        if output is None:
+            print(page)
+        elif pdf:
+            await asyncio.to_thread(print_page, page, output)
+        else:
+            output.write_text(page, encoding="utf-8")
+
+    _with_parts(write)
 
 
 Roles = Annotated[list[str] | None, typer.Option("--role", help=f"One of: {', '.join(ROLES)}. May be given again.")]
@@ -391,6 +424,14 @@ def bench_identity(
         records, only=only, shuffles=shuffles, batch=batch, tell=lambda line: typer.echo(line, err=True)
     )
     _print_json(found)
+
+
+@bench_cli.command("export")
+def bench_export(rows: Annotated[int, typer.Option(min=1000)] = 1_000_000) -> None:
+    """Exported rows per second and peak memory of each format, against PostgreSQL's own COPY as CSV."""
+    from app.bench import export as exporting  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(exporting.bench_export(rows))
 
 
 @bench_cli.command("page")

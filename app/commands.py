@@ -1,10 +1,12 @@
 """What the commands `user`, `token` and `audit` do: one transaction each, on record under whoever ran them.
 
+The commands that take long (`import`, `export`) are on record from before they begin (`on_record`).
 Parsing stands in `app.cli`; what is decided stands in the modules named here.
 """
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from app.audit import Deed, Verdict, record, verify
@@ -13,6 +15,7 @@ from app.staff.accounts import User, add_user, close_account, find_user, first_a
 from app.staff.accounts import set_roles as give_roles
 from app.wiring import Parts
 from foundation.database import Tx
+from foundation.errors import Refusal
 
 
 async def make_token(parts: Parts, name: str, roles: Sequence[str], days: int) -> str:
@@ -32,7 +35,8 @@ async def withdraw_token(parts: Parts, name: str) -> None:
 
 async def every_token(parts: Parts) -> list[dict[str, object]]:
     """`stormdesk token list`."""
-    async with parts.database.snapshot() as tx:
+    async with parts.database.transaction() as tx:
+        await _note(tx, parts, "token list", "")
         return await list_tokens(tx)
 
 
@@ -72,7 +76,8 @@ async def close_user(parts: Parts, name: str) -> None:
 
 async def every_user(parts: Parts) -> list[User]:
     """`stormdesk user list`."""
-    async with parts.database.snapshot() as tx:
+    async with parts.database.transaction() as tx:
+        await _note(tx, parts, "user list", "")
         return await list_users(tx, now=parts.clock())
 
 
@@ -96,8 +101,28 @@ def link_address(parts: Parts, token: str) -> str:
     return f"{parts.settings.desk_url}/desk/welcome/{token}"
 
 
-async def _note(tx: Tx, parts: Parts, action: str, what: str) -> None:
-    await record(tx, Deed(f"system:{_runner()}", action, what, address="command line"), now=parts.clock())
+@asynccontextmanager
+async def on_record(parts: Parts, action: str, what: str) -> AsyncIterator[None]:
+    """Put on record that a command begins, before the block does or shows anything, and afterwards how it ended."""
+
+    async def note(outcome: str) -> None:
+        async with parts.database.transaction() as tx:
+            await _note(tx, parts, action, what, outcome)
+
+    await note("begun")
+    try:
+        yield
+    except Refusal as refused:
+        await note(f"refused: {refused.code}")
+        raise
+    except OSError as error:
+        await note(f"failed: {error.strerror}")
+        raise
+    await note("done")
+
+
+async def _note(tx: Tx, parts: Parts, action: str, what: str, outcome: str = "done") -> None:
+    await record(tx, Deed(f"system:{_runner()}", action, what, outcome, "command line"), now=parts.clock())
 
 
 def _runner() -> str:

@@ -2,12 +2,12 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.answers import GUARDS, HSTS
+from app.answers import GUARDS, HSTS, INERT
 
 # Of what is no page: nothing in it may be run, framed, or taken for another kind of thing.
 _DATA = {
     **GUARDS,
-    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "content-security-policy": INERT,
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "same-origin",
 }

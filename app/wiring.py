@@ -2,7 +2,10 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from argon2 import Parameters
+from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from app.postgres import embedded_postgres
 from app.settings import Settings
@@ -21,6 +24,8 @@ class Parts:
     database: Database
     tokens: Tokens
     clock: Clock
+    # Tests sign in by the hundred, and have it cheaper.
+    password_cost: Parameters = field(default_factory=lambda: RFC_9106_LOW_MEMORY)
 
     @property
     def files(self) -> FileStore:

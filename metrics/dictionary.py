@@ -16,6 +16,7 @@ ABOUT = {
     "contacts": "One row for each time somebody wrote or called.",
     "cases": "One row for each live case: one customer, one incident. Merged cases count in the one they went into.",
     "claims": "One row for each thing somebody asked for, with the decision that stands.",
+    "payments": "One row for each sum of money that the rules give somebody, and whether it was paid.",
     "incidents": "One row for each incident and each piece of planned work.",
     "updates": "One row for each published update.",
     "promises": "One row for each promised time of a next update.",
@@ -61,6 +62,8 @@ _MEANINGS = {
         "matched_by": ("What told us whose it is: the strongest clue.", ""),
         "received_at": ("When it was on disk.", ""),
         "resolved_at": ("When it was joined to its case.", ""),
+        "answer_by": ("Until when a person should have answered it.", ""),
+        "answered_at": ("When a person first did.", ""),
     },
     "cases": {
         "case_id": ("The case, for good.", ""),
@@ -69,6 +72,7 @@ _MEANINGS = {
         "closed_at": ("When it was closed; empty while it is open.", ""),
         "contacts": ("How many contacts it holds.", "contacts"),
         "cases_merged_in": ("How many other cases turned out to be this one.", "cases"),
+        "joins_undone": ("How often it was joined to another and taken out again.", "times"),
     },
     "claims": {
         "claim_id": ("The claim, for good.", ""),
@@ -82,6 +86,18 @@ _MEANINGS = {
         "decided_at": ("When that was decided.", ""),
         "decisions": ("How many decisions there were.", "decisions"),
         "appeals": ("How many of them were appealed.", "appeals"),
+    },
+    "payments": {
+        "entitlement_id": ("What somebody is entitled to, for good.", ""),
+        "scheme": ("The law or scheme, as a code: eu261, us_dot, nl_telecom, nl_electricity, uk_ofcom and so on.", ""),
+        "kind": ("compensation or refund.", ""),
+        "pays": ("account: by transfer. original: the way it was paid. bill: off the next bill.", ""),
+        "state": ("granted, planned (in a payment run), paid, or void (worked out wrongly).", ""),
+        "currency": ("ISO 4217.", ""),
+        "entitled_minor": ("What the rules give; 0 when void.", "cents"),
+        "paid_minor": ("What was paid of it; 0 before.", "cents"),
+        "computed_at": ("When it was worked out and granted.", ""),
+        "paid_at": ("When it was paid; empty before.", ""),
     },
     "incidents": {
         "title": ("Its English title.", ""),
@@ -97,6 +113,8 @@ _MEANINGS = {
         "kind": ("incident or maintenance.", ""),
         "state": ("draft, declared or dismissed.", ""),
         "severity": ("1 is the worst; empty when not set.", ""),
+        "title_nl": ("Its Dutch title.", ""),
+        "notice_limit_seconds": ("Within what people must hear of it; empty: the installation's limit.", "seconds"),
     },
     "updates": {
         "update_id": ("The update, for good.", ""),
@@ -112,6 +130,8 @@ _MEANINGS = {
         "audience": ("Whom it was for.", ""),
         "approvals": ("How many people approved it.", "people"),
         "bypassed": ("yes: it went out without an approval, in an emergency.", ""),
+        "title": ("Its English heading.", ""),
+        "title_nl": ("Its Dutch heading.", ""),
     },
     "promises": {
         "update_id": ("The update that promised.", ""),

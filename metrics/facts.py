@@ -54,6 +54,8 @@ contact_facts = _view(
     matched_by=_CODE,
     received_at=_MOMENT,
     resolved_at=_MOMENT,
+    answer_by=_MOMENT,
+    answered_at=_MOMENT,
 )
 case_facts = _view(
     "case_facts",
@@ -66,6 +68,7 @@ case_facts = _view(
     closed_at=_MOMENT,
     contacts=_NUMBER,
     cases_merged_in=_NUMBER,
+    joins_undone=_NUMBER,
 )
 incident_facts = _view(
     "incident_facts",
@@ -84,6 +87,8 @@ incident_facts = _view(
     state=_CODE,
     exercise=_CODE,
     severity=_NUMBER,
+    title_nl=_WORDS,
+    notice_limit_seconds=_NUMBER,
 )
 update_facts = _view(
     "update_facts",
@@ -101,6 +106,8 @@ update_facts = _view(
     audience=_CODE,
     approvals=_NUMBER,
     bypassed=_CODE,
+    title=_WORDS,
+    title_nl=_WORDS,
 )
 promise_facts = _view(
     "promise_facts",
@@ -141,6 +148,25 @@ claim_facts = _view(
     decisions=_NUMBER,
     appeals=_NUMBER,
 )
+payment_facts = _view(
+    "payment_facts",
+    entitlement_id=_NUMBER,
+    incident_id=_CODE,
+    case_number=_CODE,
+    customer_number=_WORDS,
+    scheme=_CODE,
+    kind=_CODE,
+    pays=_CODE,
+    state=_CODE,
+    currency=_CODE,
+    entitled_minor=_NUMBER,
+    paid_minor=_NUMBER,
+    computed_at=_MOMENT,
+    paid_at=_MOMENT,
+)
+pair_facts = _view("pair_facts", incident_id=_CODE, one_case=_CODE, other_case=_CODE)
+cost_facts = _view("cost_facts", incident_id=_CODE, currency=_CODE, segments=_NUMBER, spent_millionths=_NUMBER)
+queue_facts = _view("queue_facts", channel=_CODE, waits=_CODE, deliveries=_NUMBER, planned_at=_MOMENT)
 
 FACTS = (
     delivery_facts,
@@ -151,4 +177,8 @@ FACTS = (
     promise_facts,
     affected_facts,
     claim_facts,
+    payment_facts,
+    pair_facts,
+    cost_facts,
+    queue_facts,
 )

@@ -1,41 +1,51 @@
-"""Passwords: which ones are good enough, and how they are kept (argon2id, the parameters of RFC 9106, section 4).
+"""Passwords: which ones are good enough, and how they are kept (argon2id).
 
-Hashing takes 64 MiB and a tenth of a second on purpose; a few at a time, so that a storm of sign-ins cannot eat the
-machine.
+With the parameters of RFC 9106, section 4 (`app.wiring`), hashing takes 64 MiB and a tenth of a second on purpose; a
+few at a time, so that a storm of sign-ins cannot eat the machine.
 """
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property
 
-from argon2 import PasswordHasher
+from argon2 import Parameters, PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from argon2.profiles import RFC_9106_LOW_MEMORY
 from zxcvbn import zxcvbn
 
 SHORTEST = 12
 LONGEST = 128
 _GUESSES = 3  # zxcvbn's scale: 3 is "safely unguessable", 10^8 guesses and more
 _READ = 72  # zxcvbn's time grows with the square of what it reads
-_hasher = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
 _AT_ONCE = 2
 
 
 class Passwords:
-    """Hashes and checks passwords, `_AT_ONCE` at a time in this process."""
+    """Hashes and checks passwords, `_AT_ONCE` at a time in this process. `cost`: of making one, and of guessing it."""
 
-    def __init__(self) -> None:
+    def __init__(self, cost: Parameters) -> None:
+        self._hasher = PasswordHasher.from_parameters(cost)
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
     async def hash(self, password: str) -> str:
         """What is kept of a password."""
         async with self._turn:
-            return await asyncio.to_thread(_hasher.hash, password)
+            return await asyncio.to_thread(self._hasher.hash, password)
 
     async def fits(self, kept: str | None, password: str) -> bool:
         """Whether `password` is the one `kept` was made of. Without a kept one: no, after just as long."""
         async with self._turn:
-            return await asyncio.to_thread(_fits, kept or _nobodys(), password) and kept is not None
+            return await asyncio.to_thread(self._fits, kept, password)
+
+    def _fits(self, kept: str | None, password: str) -> bool:
+        try:
+            self._hasher.verify(kept or self._nobodys, password[: LONGEST + 1])
+        except (VerificationError, InvalidHashError):
+            return False
+        return kept is not None
+
+    @cached_property
+    def _nobodys(self) -> str:
+        return self._hasher.hash("the password of nobody")
 
 
 def fault_of(password: str, known: Sequence[str]) -> str | None:
@@ -50,15 +60,3 @@ def fault_of(password: str, known: Sequence[str]) -> str | None:
     if zxcvbn(password[:_READ], user_inputs=[*known, "stormdesk"], max_length=_READ)["score"] < _GUESSES:
         return "This password would be guessed soon. Three or four words that do not belong together make a good one."
     return None
-
-
-def _fits(kept: str, password: str) -> bool:
-    try:
-        return _hasher.verify(kept, password[: LONGEST + 1])
-    except (VerificationError, InvalidHashError):
-        return False
-
-
-@lru_cache
-def _nobodys() -> str:
-    return _hasher.hash("the password of nobody")

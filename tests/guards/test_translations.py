@@ -1,8 +1,8 @@
 """Every text exists in the languages of its readers: a missing one would fall back to English in silence.
 
-The public reads five languages, the desk two. A template is the desk's when it extends `app/desk.html`, or only such
-templates use it; every other one is the public's. Of texts in code the catalogues themselves tell: what claims
-and notify say in Dutch beside the desk's templates, they say in every language of the public.
+The public reads five languages, the desk two. A template is the desk's when it extends `app/desk.html`, only such
+templates use it, or metrics draws it; every other one is the public's. Of texts in code the catalogues themselves tell:
+what claims and notify say in Dutch beside the desk's templates, they say in every language of the public.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,11 @@ def _with_all_it_uses(name: str) -> set[str]:
 
 def _of_the_public() -> set[str]:
     used = {name for uses in _templates().values() for name in uses}
-    pages = [name for name in _templates() if name not in used and "app/desk.html" not in _with_all_it_uses(name)]
+    pages = [
+        name
+        for name in _templates()
+        if name not in used and "app/desk.html" not in _with_all_it_uses(name) and not name.startswith("metrics/")
+    ]
     return set().union(*map(_with_all_it_uses, pages))
 
 

@@ -2,11 +2,17 @@
 
 import asyncio
 import gzip
+import io
 import logging
 import re
+import socket
+import ssl
+import zipfile
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote
@@ -21,17 +27,21 @@ from app.cookies import Cookies
 from app.desk import local_path
 from app.settings import SettingsError, read_settings
 from app.staff.accounts import take_in
-from app.staff.outbound import NotReached, check_address, outbound_client, read_json
+from app.staff.outbound import NotReached, check_address, outbound_client, pinned, read_json
 from app.staff.provider import Provider, ProviderFailed
 from app.staff.seal import Seal
 from app.tables import users
 from app.wiring import Parts
+from claims.uploads import LARGEST_UPLOAD
+from foundation.access import entry_of
 from foundation.clock import system_clock
 from foundation.tokens import Tokens
+from tests.support.certificates import signed
 from tests.support.desk import a_person, field, sign_in, signed_in
 from tests.support.identity_provider import provider
 from tests.support.pages import ask, served
-from tests.support.web import client, entrances, inner, parts_for, staff_token
+from tests.support.web import client, entrances, inner, open_client, parts_for, staff_token
+from tests.unit.test_file_kinds import picture
 
 ACCOUNT = "/desk/account"
 SESSION = "__Host-stormdesk-session"
@@ -70,26 +80,28 @@ async def test_csrf_on_every_change_a_cookie_could_make(parts: Parts) -> None:
     async with client(parts) as web:
         await signed_in(web, parts, boss)
         csrf = field(await web.get(ACCOUNT))
-        changes = [one for one, _ in entrances(inner(create_app(parts))) if not one.startswith("GET")]
+        doors = [(one, route) for one, route in entrances(inner(create_app(parts))) if not one.startswith("GET")]
         ours = [
-            one for one in changes if one.split(" ")[1].startswith(("/desk", "/api/v1/incidents", "/api/v1/updates"))
+            one for one, route in doors if (entry := entry_of(route.endpoint)) is not None and entry.right is not None
         ]
-        assert len(ours) > 15
-        for entrance in ours:
+        assert len(ours) > 80
+        forged: list[tuple[dict[str, str], dict[str, str]]] = [
+            ({}, {}),
+            ({"Sec-Fetch-Site": "cross-site"}, {"csrf": csrf}),
+            ({"Sec-Fetch-Site": "same-site"}, {"csrf": csrf}),
+            ({"Origin": "https://evil.example"}, {"csrf": csrf}),
+            ({"Origin": "null"}, {"csrf": csrf}),
+            ({}, {"csrf": csrf[:-1] + ("A" if csrf[-1] != "A" else "B")}),
+        ]
+        for number, entrance in enumerate(ours):
             method, path = entrance.split(" ", 1)
-            if path in ("/desk/sign-in", "/desk/welcome/{token}"):
-                continue  # nobody is signed in there; below
             address = re.sub(r"\{[^}]*\}", "1", path)
-            for headers, body in (
-                ({}, {}),
-                ({"Sec-Fetch-Site": "cross-site"}, {"csrf": csrf}),
-                ({"Sec-Fetch-Site": "same-site"}, {"csrf": csrf}),
-                ({"Origin": "https://evil.example"}, {"csrf": csrf}),
-                ({"Origin": "null"}, {"csrf": csrf}),
-                ({}, {"csrf": csrf[:-1] + ("A" if csrf[-1] != "A" else "B")}),
-            ):
+            # Each forgery at the pages about people; elsewhere in turn, since one door is before them all.
+            for headers, body in forged if path.startswith(("/desk/users", "/desk/account")) else [forged[number % 6]]:
                 answer = await web.request(method, address, data=body, headers=headers)
                 assert answer.status_code == 403, f"{entrance} {headers}"
+            files = {"file": ("a.csv", b"x")}
+            assert (await web.request(method, address, data={"csrf": "x"}, files=files)).status_code == 403, entrance
         assert (await web.get(ACCOUNT)).status_code == 200
         assert (await web.get("/desk/users")).text.count('class="card stack"') == 2  # nobody was added
 
@@ -188,6 +200,46 @@ async def test_ssrf_a_provider_cannot_point_us_inside(address: str) -> None:
         await check_address(httpx2.URL("https://login.example.com"), httpx2.URL(address))
 
 
+async def test_ssrf_a_name_that_leads_elsewhere_between_check_and_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DNS rebinding: the name is looked up once, and what was checked is called."""
+    answers = iter(["93.184.215.14", "127.0.0.1"])
+
+    async def look_up(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (next(answers), 443))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    keys = httpx2.URL("https://keys.example.com/jwks")
+    address = await check_address(httpx2.URL("https://login.example.com"), keys)
+    assert address == "93.184.215.14"
+    called = pinned(httpx2.Request("GET", keys), address)
+    assert (called.url.host, called.headers["host"]) == ("93.184.215.14", "keys.example.com")
+    with pytest.raises(NotReached):
+        await check_address(httpx2.URL("https://login.example.com"), keys)
+
+
+@pytest.mark.parametrize("name", ["keys.example.com", "other.example.com"])
+async def test_ssrf_a_pinned_call_still_asks_for_the_names_certificate(tmp_path: Path, name: str) -> None:
+    made = signed(tmp_path, host="keys.example.com")
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=made.context)
+    port = server.sockets[0].getsockname()[1]
+    trusting = ssl.create_default_context(cafile=str(made.ca))
+    request = pinned(httpx2.Request("GET", f"https://{name}:{port}/"), "127.0.0.1")
+    async with server, httpx2.AsyncHTTPTransport(verify=trusting) as transport:
+        if name == "keys.example.com":
+            assert (await transport.handle_async_request(request)).status_code == 200
+        else:
+            with pytest.raises(httpx2.ConnectError, match="Hostname mismatch"):
+                await transport.handle_async_request(request)
+
+
 async def test_ssrf_redirects_of_a_provider_are_not_followed() -> None:
     """A provider that answers with a redirect, with half a gigabyte, or with something else is left alone."""
     answers = {
@@ -244,6 +296,7 @@ async def test_a_stolen_or_foreign_way_back_from_the_provider(parts: Parts) -> N
             with pytest.raises(ProviderFailed):
                 await here.finish(wrong, with_cookie)
         somebody = await here.finish(query, cookie)
+        assert not somebody.proven
         assert (somebody.subject, somebody.roles) == ("noor", ("agent",))
         with pytest.raises(ProviderFailed):  # a code is good once
             await here.finish(query, cookie)
@@ -258,6 +311,28 @@ async def test_a_name_chosen_at_the_provider_takes_over_nobody(parts: Parts) -> 
         assert user.id != local.id
         assert user.name.startswith("boss+")
         assert await take_in(tx, subject="123", roles=[], **who) is None  # type: ignore[arg-type]  # as above
+
+
+async def test_only_a_provider_that_asked_again_proves_who_somebody_is(parts: Parts) -> None:
+    """A provider that lets in whoever it knows from this morning does not prove who sits there now."""
+    back = "https://status.example.com/desk/sign-in/provider/back"
+
+    def five_minutes_on() -> datetime:
+        return system_clock() + timedelta(minutes=5)
+
+    async with provider("python", back) as settings, httpx2.AsyncClient() as browser:
+        for clock, asked_since in ((system_clock, True), (five_minutes_on, False)):
+            here = Provider(settings, Seal("journey", parts.settings.secret_keys), back, clock)
+            url, cookie = await here.begin("/desk/users", again=True)
+            asked = httpx2.URL(url).params
+            assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+            sent = (await browser.post(url, data={"sub": "noor"})).headers["location"]
+            query = dict(httpx2.URL(sent).params)
+            if asked_since:
+                assert (await here.finish(query, cookie)).proven
+            else:
+                with pytest.raises(ProviderFailed, match="auth_time"):
+                    await here.finish(query, cookie)
 
 
 # --- injection --------------------------------------------------------------------------------------------------------
@@ -356,6 +431,54 @@ async def test_upload_bombs(parts: Parts) -> None:
         packed = gzip.compress(b'{"message": "' + b"x" * (50 << 20) + b'"}')
         bomb = await web.post("/api/v1/contacts", content=packed, headers={"Content-Encoding": "gzip"})
         assert bomb.status_code in (415, 422)
+
+
+@pytest.mark.parametrize("path", ["/claim", "/api/v1/contacts", "/t/{token}/files"])
+async def test_upload_bombs_with_files(parts: Parts, path: str) -> None:
+    """Forms with files have more room, and an end: by announced length, while coming, in parts, and unpacked."""
+    head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.txt"\r\n\r\n'
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield head
+        for _ in range(LARGEST_UPLOAD // (1 << 20) + 2):
+            yield b"x" * (1 << 20)
+
+    async with open_client(parts) as web:
+        told = (await web.post("/api/v1/contacts", json={"message": "my case"})).json()["track_url"]
+        path = path.replace("{token}", told.rpartition("/")[2])
+        announced = await web.post(path, content=b"", headers={**form, "Content-Length": str(LARGEST_UPLOAD + 1)})
+        assert announced.status_code == 413
+        assert (await web.post(path, content=endless(), headers=form)).status_code in (400, 413)
+        many = b"".join(head + b"x\r\n" for _ in range(500)) + b"--b--\r\n"
+        assert (await web.post(path, content=many, headers=form)).status_code == 400
+        fields = b"".join(b'--b\r\nContent-Disposition: form-data; name="f%d"\r\n\r\nx\r\n' % n for n in range(5000))
+        assert (await web.post(path, content=fields + b"--b--\r\n", headers=form)).status_code == 400
+        for name, bomb in (("bomb.png", _picture_bomb()), ("bomb.docx", _zip_bomb()), ("bomb.gz", _gzip_bomb())):
+            said = {"message": "see my receipt", "contact": '{"message": "see my receipt"}'}
+            answer = await web.post(path, data=said, files=[("files", (name, bomb, "image/png"))])
+            assert answer.status_code == 422, (name, answer.text)
+    assert not [one for one in parts.settings.files_dir.rglob("*") if one.is_file()]
+
+
+def _picture_bomb() -> bytes:
+    """A picture of a few bytes that says it is 60,000 by 60,000."""
+    bomb = bytearray(picture("PNG"))
+    bomb[16:24] = (60_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bytes(bomb[12:29])).to_bytes(4, "big")
+    return bytes(bomb)
+
+
+def _zip_bomb() -> bytes:
+    """Named like a document's, and 20 MB of nothing in it."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", bytes(20 << 20))
+    return written.getvalue()
+
+
+def _gzip_bomb() -> bytes:
+    return gzip.compress(bytes(20 << 20))
 
 
 async def test_floods_of_fields_and_headers(parts: Parts) -> None:

@@ -1,6 +1,7 @@
 """The record of who did what: everything is on it, it can be searched, and changing it shows or is refused."""
 
 import asyncio
+import getpass
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +12,17 @@ import pytest
 from sqlalchemy import select, text
 
 from app.audit import Deed, Search, record, search, verify
+from app.cli import cli
 from app.migrations import with_database
 from app.postgres import application_url
 from app.tables import audit_log
 from app.wiring import Parts
 from foundation.clock import system_clock
 from foundation.database import Database
+from foundation.errors import Invalid
 from incidents import register_components
 from tests.conftest import SERVER
+from tests.support.customer_files import a_file, a_line
 from tests.support.desk import a_person, field, signed_in
 from tests.support.web import client, parts_for, staff_token
 
@@ -104,6 +108,43 @@ async def test_signing_in_and_managing_people_is_on_record(parts: Parts) -> None
         assert (await web.post("/desk/users", data={**typed, "reason": "new colleague"})).status_code == 200
     said = [(row[1], row[2], row[5]) for row in await rows(parts.database)]
     assert said == [("sign in", "desk", ""), ("users.manage post", "desk/users: sam: agent, analyst", "new colleague")]
+
+
+async def test_what_is_done_from_the_command_line_is_on_record(
+    parts: Parts, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the account of the machine that ran it, from before anything is loaded or shown."""
+    file = tmp_path / "customers.csv"
+    file.write_bytes(a_file(a_line()))
+    broken = tmp_path / "broken.csv"
+    broken.write_bytes(b"nothing,of,ours")
+    exported = tmp_path / "cases.csv"
+    settings = {"DATABASE_URL": database_url, "DATA_DIR": str(tmp_path), "SECRET_KEY": "k" * 32}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"STORMDESK_{name}", value)
+
+    async def stormdesk(*typed: str) -> None:
+        await asyncio.to_thread(cli, typed, standalone_mode=False)
+
+    await stormdesk("import", "customers", str(file))
+    with pytest.raises(Invalid):
+        await stormdesk("import", "components", str(broken))
+    await stormdesk("export", "cases", "-o", str(exported))
+    await stormdesk("user", "add", "sam", "--role", "agent")
+    await stormdesk("user", "list")
+    runner = f"system:{getpass.getuser()}"
+    kept = await rows(parts.database)
+    assert {(actor, address) for actor, _, _, _, address, _ in kept} == {(runner, "command line")}
+    assert [row[1:4] for row in kept] == [
+        ("import customers", str(file), "begun"),
+        ("import customers", str(file), "done"),
+        ("import components", str(broken), "begun"),
+        ("import components", str(broken), "refused: unusable_file"),
+        ("export cases", f"format=csv, file={exported}", "begun"),
+        ("export cases", f"format=csv, file={exported}", "done"),
+        ("user add", "sam: agent", "done"),
+        ("user list", "", "done"),
+    ]
 
 
 # --- searching --------------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from app.staff.second_factor import new_secret
 from app.wiring import Parts
 
 PASSWORD = "seven lanterns drift northward"
-_kept: list[str] = []
 
 
 @dataclass(frozen=True)
@@ -33,14 +32,13 @@ class Person:
 
 async def a_person(parts: Parts, name: str = "noor", *roles: str) -> Person:
     """An account with these roles (agent), PASSWORD and a second factor."""
-    if not _kept:  # a tenth of a second, once
-        _kept.append(await Passwords().hash(PASSWORD))
+    kept = await Passwords(parts.password_cost).hash(PASSWORD)
     secret, now = new_secret(), parts.clock()
     async with parts.database.transaction() as tx:
         user_id = await add_user(tx, name, list(roles) or ["agent"], shown_name=name.title())
         token = await open_link(tx, user_id, now=now)
         sealed = Seal("second factor", parts.settings.secret_keys).close(secret)
-        await use_link(tx, token, password_hash=_kept[0], second_factor=sealed, step=0, now=now)
+        await use_link(tx, token, password_hash=kept, second_factor=sealed, step=0, now=now)
     return Person(user_id, name, secret)
 
 
