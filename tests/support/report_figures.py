@@ -166,8 +166,13 @@ async def _curve(db: Driver, incident: str, aware: datetime) -> dict[str, float]
 
 
 async def _messages(db: Driver, incident: str) -> dict[str, float]:
+    # What a worker holds in a batch is being sent, whatever its row says.
     rows = await db.fetch(
-        f"SELECT d.channel, d.state, coalesce(d.reason, '') AS why, d.doubtful {_OF} AND c.kind <> 'staff'", incident
+        "SELECT d.channel, coalesce(d.reason, '') AS why, d.doubtful, CASE WHEN d.final_at IS NULL AND d.id IN"
+        " (SELECT unnest(delivery_ids) FROM batches WHERE lease_until IS NOT NULL) THEN 'sending'"
+        " ELSE d.state END AS state"
+        f" {_OF} AND c.kind <> 'staff'",
+        incident,
     )
     found: dict[str, float] = {"outcomes": len(rows), "doubtful": sum(row["doubtful"] > 0 for row in rows)}
     for row in rows:
