@@ -426,6 +426,14 @@ def bench_identity(
     _print_json(found)
 
 
+@bench_cli.command("export")
+def bench_export(rows: Annotated[int, typer.Option(min=1000)] = 1_000_000) -> None:
+    """Exported rows per second and peak memory of each format, against PostgreSQL's own COPY as CSV."""
+    from app.bench import export as exporting  # noqa: PLC0415 (loaded when it runs)
+
+    _print_json(exporting.bench_export(rows))
+
+
 @bench_cli.command("page")
 def bench_page(seconds: Annotated[float, typer.Option(min=1.0)] = 5.0) -> None:
     """Page views per second against nginx serving the same bytes."""

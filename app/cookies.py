@@ -24,6 +24,7 @@ class Cookies:
         self._visitor = f"{prefix}stormdesk-visitor"
         self._device = f"{prefix}stormdesk-device"
         self._journey = f"{prefix}stormdesk-journey"
+        self._proof = f"{prefix}stormdesk-proof"
 
     @property
     def session_name(self) -> str:
@@ -33,6 +34,19 @@ class Cookies:
     def session(self, sent: Mapping[str, str]) -> str:
         """The session's token; empty when there is none."""
         return sent.get(self._session, "")
+
+    @property
+    def proof_name(self) -> str:
+        """What the cookie with the proof is called (`app.proof`)."""
+        return self._proof
+
+    def proof(self, sent: Mapping[str, str]) -> str:
+        """The proof that they have just shown who they are; empty when there is none."""
+        return sent.get(self._proof, "")
+
+    def set_proof(self, response: Response, value: str, seconds: int) -> None:
+        """They have just shown who they are."""
+        self._set(response, self._proof, value, seconds)
 
     def visitor(self, sent: Mapping[str, str]) -> str:
         """What the sign-in form is bound to; empty when there is none."""
@@ -67,6 +81,7 @@ class Cookies:
     def end_session(self, response: Response) -> None:
         """Signed out."""
         self._drop(response, self._session)
+        self._drop(response, self._proof)
 
     def set_visitor(self, response: Response, value: str) -> None:
         """A visitor whose sign-in form we shall recognise."""

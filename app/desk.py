@@ -47,6 +47,7 @@ TABS = (
     Tab("/desk/replies", "Replies", "cases.work"),
     Tab("/desk/calls", "Calls", "cases.work"),
     Tab("/desk/posts", "Public posts", "cases.work"),
+    Tab("/desk/payments", "Payments", "payments.read"),
     Tab("/desk/customers", "Customers", "customers.read"),
     Tab("/desk/sending", "Sending", "deliveries.read"),
     Tab("/desk/reports", "Reports", "exports.read"),

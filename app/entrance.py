@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.audit import Deed, record
 from app.auth import StaffUser, TokenUser
+from app.cookies import Cookies
 from app.forms import ForeignForm, check_own_form
-from app.rights import PERSONAL, RIGHTS
+from app.proof import NOT_PROVEN, is_proven
+from app.rights import PERSONAL, PROVEN, RIGHTS
 from app.wiring import Parts
 from foundation.access import entry_of
 from foundation.database import DatabaseAway, Tx, witnessed
@@ -60,6 +62,7 @@ class _Door:
         self._path = path
         self._right = right
         self._parts = parts
+        self._cookies = Cookies(parts.settings.desk_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
@@ -78,10 +81,17 @@ class _Door:
                 await self.write(deed, "foreign form")
                 raise HTTPException(403, str(refused)) from None
             deed = self._deed(request, user, reason)
+            if self._right in PROVEN and not self._proven(request, user):
+                await self.write(deed, "not proven")
+                raise HTTPException(403, NOT_PROVEN)
         if (request.method in _SAFE or not self._changes) and self._right not in PERSONAL:
             await self._app(scope, receive, send)
             return
         await _OnRecord(self, deed, request).run(self._app, scope, receive, send)
+
+    def _proven(self, request: Request, user: StaffUser) -> bool:
+        text = self._cookies.proof(request.cookies)
+        return is_proven(self._parts.tokens, text, user.binding, now=self._parts.clock())
 
     async def record(self, tx: Tx, deed: Deed, outcome: str) -> None:
         """Put `deed` on record with this outcome."""

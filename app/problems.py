@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from app.answers import GUARDS
 from app.desk import Desk
+from app.proof import NOT_PROVEN
 from app.templates import render
 from foundation.database import DatabaseAway
 from foundation.errors import Busy, Conflict, Fault, Invalid, NotFound, Refusal
@@ -93,6 +94,8 @@ class Problems:
         status = error.status_code
         if status == 403 and not request.user.is_authenticated:
             return self._sign_in_first(request, error)
+        if status == 403 and _is_at_desk(request) and error.detail == NOT_PROVEN:
+            return self._desk.to("/desk/again?next=%2Fdesk%2Fusers")
         if status == 403 and _is_at_desk(request):
             return self._desk.page(request, "app/refused.html", 403, said=str(error.detail))
         if status == 404 and (onward := _without_slash(request)):

@@ -26,6 +26,9 @@ RIGHTS = {
     "seeds.manage": "choose the colleagues who are told first",
     "cases.read": "read cases and what people wrote",
     "cases.work": "decide, reply, join and split cases",
+    "payments.read": "see what is paid, and to whom",
+    "payments.prepare": "prepare payments and note what became of them",
+    "payments.approve": "let go a payment run that somebody else prepared",
     "exports.read": "export what happened, people under pseudonyms",
     "exports.personal": "export people by their numbers",
     "machines.read": "read how the processes run",
@@ -45,9 +48,12 @@ TABLE: dict[Role, frozenset[str]] = {
     "commander": frozenset(
         _OPERATOR
         | {"updates.approve", "updates.bypass", "customers.read", "customers.change", "cases.read"}
-        | {"exports.read", "exports.personal"}
+        | {"exports.read", "exports.personal", "payments.read", "payments.prepare", "payments.approve"}
     ),
-    "agent": frozenset(_EVERYBODY | {"customers.read", "customers.change", "cases.read", "cases.work"}),
+    "agent": frozenset(
+        _EVERYBODY
+        | {"customers.read", "customers.change", "cases.read", "cases.work", "payments.read", "payments.prepare"}
+    ),
     "analyst": frozenset(_EVERYBODY | {"deliveries.read", "exports.read"}),
     # Looks after people and rights. Sees no customer: whoever gives themselves a role for that is in the audit log.
     "admin": frozenset(_EVERYBODY | {"users.manage", "audit.read"}),
@@ -60,12 +66,15 @@ PERSONAL = frozenset(
         "deliveries.read",
         "customers.read",
         "cases.read",
+        "payments.read",
         "exports.read",
         "exports.personal",
         "audit.read",
         "users.manage",
     }
 )
+# Whoever changes something with one of these shows again who they are, unless they have just done so (`app.proof`).
+PROVEN = frozenset({"users.manage"})
 # What a token is for when nobody says: everything but managing people.
 FOR_SYSTEMS: tuple[Role, ...] = tuple(role for role in ROLES if role != "admin")
 

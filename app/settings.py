@@ -15,8 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo
 
 from email_validator import EmailNotValidError, validate_email
+from stdnum import iban
 
 from app.rights import ROLES
+from claims.payment_files import Payer
 from notify import QuietHours
 from notify.channels.centres import centre_from
 from notify.channels.relays import relay_from
@@ -120,6 +122,7 @@ class Settings:
     files_dir: Path
     scan_command: tuple[str, ...]
     posts_key: bytes | None
+    payer: Payer | None
 
 
 def data_folder(environment: Mapping[str, str]) -> Path:
@@ -173,6 +176,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         files_dir=reader.get("FILES_DIR", Path, str(data_dir / "files")),
         scan_command=reader.get("SCAN_COMMAND", _command, "") or (),
         posts_key=reader.maybe("POSTS_KEY", _posts_key),
+        payer=reader.maybe("PAYER", _payer),
     )
     if settings.smpp_urls and not reader.faults:
         reader.faults += _uncapped(settings)
@@ -363,6 +367,13 @@ def _command(text: str) -> tuple[str, ...]:
     if words and shutil.which(words[0]) is None:
         raise ValueError(f"names {words[0]}, which cannot be found or run here")
     return words
+
+
+def _payer(text: str) -> Payer:
+    name, _, account = (part.strip() for part in text.rpartition(","))
+    if not name or not iban.is_valid(account):
+        raise ValueError("give a name and an account: Example Air, NL91ABNA0417164300")
+    return Payer(name, iban.compact(account))
 
 
 def _posts_key(text: str) -> bytes:

@@ -6,6 +6,7 @@ A package's templates are named `package/file.html` and stand in `package/templa
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from math import floor
 from pathlib import Path
@@ -15,7 +16,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, format_datetime
 from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal, format_percent
 from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
@@ -64,6 +65,7 @@ def environment(language: str) -> Environment:
     made.filters["share"] = lambda share: _share(share, language)
     made.filters["city"] = lambda zone: zone_city(zone, language)
     made.filters["number"] = lambda value: format_decimal(value, locale=language)
+    made.filters["money"] = lambda minor, currency: format_currency(Decimal(minor) / 100, currency, locale=language)
     return made
 
 

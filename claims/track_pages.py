@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from claims import additions, answering, appointments, claiming
 from claims.cases import hold, unfinished
+from claims.compensating import set_account
 from claims.drawing import Look, language_for, local_moment, page, read_all
 from claims.letters import Writer
 from claims.links import Link, current_turn, give_up, person_token, read_link, track_token
@@ -124,6 +125,7 @@ class _CasePages:
             "withdraw": self._withdraw,
             "appeal": self._appeal,
             "feedback": self._feedback,
+            "account": self._account,
             "new-link": self._new_link,
         }
 
@@ -237,6 +239,17 @@ class _CasePages:
             language=visit.language,
             now=visit.now,
         )
+        return ""
+
+    async def _account(self, visit: _Visit) -> str:
+        wanted = visit.typed.get("entitlement", "")
+        theirs = {str(one.id): one.id for one in visit.case.entitlements if one.pays == "account"}
+        if not visit.case.may_name_account or wanted not in theirs:
+            fault = "Open the link in the mail that we sent to your own address, and say there where we may pay to."
+            raise Conflict(fault, code="not_by_this_link")
+        case = await hold(visit.tx, _number(visit.case))
+        name, iban = visit.typed.get("account_name", ""), visit.typed.get("iban", "")
+        await set_account(visit.tx, additions.CUSTOMER, case, [theirs[wanted]], name=name, iban=iban)
         return ""
 
     async def _new_link(self, visit: _Visit) -> str:

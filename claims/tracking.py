@@ -8,7 +8,7 @@ case: docs/decisions/0005-track-page-shows-own-words-only.md.
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import asyncpg
@@ -16,10 +16,13 @@ import asyncpg
 from claims.answers import ContactState
 from claims.attachments import attachments_of
 from claims.clocks import Clock, ClockKind
+from claims.compensating import entitlements_in
+from claims.entitlement import Line
 from claims.evidence import REGIONS, clues_in
 from claims.links import Link, current_turn, has_lapsed
 from claims.names import Agreement, agreement
 from claims.receipts import masked, read_receipt
+from claims.schemes import schemes
 from claims.submissions import NOTHING_SAID, Submission, stored_submission
 from foundation.database import Driver, Tx, driver
 from notify import BadAddress, customer_cards, fold_name, fold_reference, normalise_mail, phone_readings
@@ -104,6 +107,24 @@ class ShownAppointment:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownEntitlement:
+    """What the rules give, and how it was worked out. `account`: the end of the account's number."""
+
+    id: int
+    law: str
+    since: date
+    reference: str
+    passenger: str
+    currency: str
+    minor: int
+    pays: str
+    state: str
+    working: Sequence[Line]
+    account: str
+    paid_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Next:
     """What happens next, and by when."""
 
@@ -117,6 +138,8 @@ class Followed:
     """A case as the holder of a link may see it; no `case_number`: not sorted yet.
 
     `own_contacts`: ids of those that are theirs, the newest first. `feedback_id`: an answer to "did it help?" is open.
+    `may_name_account`: they may say where to pay to. Anybody may have typed a customer's number: there it takes the
+    link that went to the address on file.
     """
 
     case_number: str | None
@@ -135,10 +158,13 @@ class Followed:
     own_contacts: Sequence[int]
     reach: tuple[str, str] | None
     said: Submission
+    entitlements: Sequence[ShownEntitlement] = ()
+    may_name_account: bool = False
 
 
 _CASE = """
-SELECT c.id, c.number, c.state, c.incident_id, c.opened_at, c.reopened, c.closed_at, coalesce(a.shown_name, '') AS agent
+SELECT c.id, c.number, c.state, c.incident_id, c.opened_at, c.reopened, c.closed_at, c.customer_id,
+       coalesce(a.shown_name, '') AS agent
   FROM cases c LEFT JOIN agents a ON a.name = c.agent
 """
 
@@ -196,7 +222,21 @@ async def _followed(
         own_contacts=mine,
         reach=(reach["channel"], reach["address"]) if reach else None,
         said=said,
+        entitlements=await _entitlements(tx, link, case, mine) if case else (),
+        may_name_account=case is not None and (link.kind == "person" or case["customer_id"] is None),
     )
+
+
+async def _entitlements(tx: Tx, link: Link, case: asyncpg.Record, contact_ids: Sequence[int]) -> list[ShownEntitlement]:
+    found = await entitlements_in(tx, case["id"])
+    return [
+        ShownEntitlement(
+            *(one.id, schemes()[one.scheme].law, one.since, one.reference, one.passenger, one.currency, one.minor),
+            *(one.pays, one.state, one.working, one.iban[-4:], one.paid_at),
+        )
+        for one in found
+        if one.state != "void" and (one.contact_id in contact_ids or (one.contact_id is None and link.kind == "person"))
+    ]
 
 
 # Of contacts that may not be read only these columns: their words never leave the database.

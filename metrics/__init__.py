@@ -5,6 +5,7 @@ The front door. It imports no package above it: figures travel through the datab
 
 from metrics.exports import FORMATS, Exports, export
 from metrics.instruments import (
+    record_centre,
     record_contact,
     record_contact_seconds,
     record_deliveries,
@@ -26,6 +27,7 @@ __all__ = [
     "Exports",
     "Question",
     "export",
+    "record_centre",
     "record_contact",
     "record_contact_seconds",
     "record_deliveries",

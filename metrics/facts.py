@@ -148,6 +148,22 @@ claim_facts = _view(
     decisions=_NUMBER,
     appeals=_NUMBER,
 )
+payment_facts = _view(
+    "payment_facts",
+    entitlement_id=_NUMBER,
+    incident_id=_CODE,
+    case_number=_CODE,
+    customer_number=_WORDS,
+    scheme=_CODE,
+    kind=_CODE,
+    pays=_CODE,
+    state=_CODE,
+    currency=_CODE,
+    entitled_minor=_NUMBER,
+    paid_minor=_NUMBER,
+    computed_at=_MOMENT,
+    paid_at=_MOMENT,
+)
 pair_facts = _view("pair_facts", incident_id=_CODE, one_case=_CODE, other_case=_CODE)
 cost_facts = _view("cost_facts", incident_id=_CODE, currency=_CODE, segments=_NUMBER, spent_millionths=_NUMBER)
 queue_facts = _view("queue_facts", channel=_CODE, waits=_CODE, deliveries=_NUMBER, planned_at=_MOMENT)
@@ -161,6 +177,7 @@ FACTS = (
     promise_facts,
     affected_facts,
     claim_facts,
+    payment_facts,
     pair_facts,
     cost_facts,
     queue_facts,

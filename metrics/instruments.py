@@ -6,7 +6,7 @@ Instruments say how the machine runs. A figure in an export or a report comes fr
 from prometheus_client import Counter, Gauge, Histogram
 
 # Label values are closed sets of the schema (channels, states): a label an outsider could fill would fill the memory.
-_CHANNELS = frozenset({"mail", "sms", "web", "api", "phone", "post"})
+_CHANNELS = frozenset({"mail", "sms", "webhook", "web", "api", "phone", "post"})
 _STATES = frozenset(
     {"planned", "deferred", "accepted", "delivered", "bounced", "rejected"}
     | {"suppressed", "superseded", "expired", "unknown"}
@@ -41,6 +41,8 @@ _relay_mails = Counter(
 )
 _RELAY_STATES = ("well", "recovering", "away", "braked")
 _relay_state = Gauge("stormdesk_relay_state", "1 for the state the relay was last seen in.", ["relay", "state"])
+# The label is the name of an SMS centre, which only the settings can give.
+_centre_bound = Gauge("stormdesk_sms_centre_bound", "Whether the bind to an SMS centre stands.", ["centre"])
 _contacts = Counter("stormdesk_contacts_received", "Contacts that this process stored.", ["channel"])
 _contact = Histogram(
     "stormdesk_contact_durable_seconds",
@@ -63,6 +65,9 @@ _copy_lag = Gauge(
     "stormdesk_status_page_copy_lag_seconds",
     "How much older the copy of the status page at a target is than the page itself.",
     ["target"],
+)
+_page_written = Gauge(
+    "stormdesk_status_page_written_timestamp_seconds", "When this process last wrote the status page (Unix time)."
 )
 
 
@@ -104,6 +109,11 @@ def record_relay_state(relay: str, state: str) -> None:
         _relay_state.labels(relay, one).set(one == state)
 
 
+def record_centre(centre: str, *, bound: bool) -> None:
+    """The bind to `centre` stands, or does not any more."""
+    _centre_bound.labels(centre).set(bound)
+
+
 def record_contact(channel: str) -> None:
     """A contact came in over `channel` and is stored."""
     _contacts.labels(_closed(channel, _CHANNELS)).inc()
@@ -128,6 +138,7 @@ def set_page_copy_lag(target: str, seconds: float) -> None:
 def record_status_page_seconds(seconds: float) -> None:
     """The files of the status page were renewed in `seconds`."""
     _refresh.observe(seconds)
+    _page_written.set_to_current_time()
 
 
 def _closed(value: str, known: frozenset[str]) -> str:

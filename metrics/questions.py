@@ -21,6 +21,7 @@ from metrics.facts import (
     contact_facts,
     delivery_facts,
     incident_facts,
+    payment_facts,
     promise_facts,
     update_facts,
 )
@@ -34,6 +35,7 @@ EXPORTS: dict[str, TableClause] = {
     "updates": update_facts,
     "promises": promise_facts,
     "affected": affected_facts,
+    "payments": payment_facts,
 }
 # The column that `since` and `until` go by: when the thing a row is about began.
 TIMES: dict[str, str | None] = {
@@ -41,6 +43,7 @@ TIMES: dict[str, str | None] = {
     "contacts": "received_at",
     "cases": "opened_at",
     "claims": "made_at",
+    "payments": "computed_at",
     "incidents": "started_at",
     "updates": "created_at",
     "promises": "due_at",

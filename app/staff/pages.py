@@ -14,6 +14,7 @@ from app.audit import Deed, record
 from app.auth import StaffUser
 from app.desk import Desk, local_path
 from app.forms import ForeignForm, check_sender, read_form
+from app.proof import LASTS, proof
 from app.staff.accounts import User, find_user, use_link, whose_link
 from app.staff.passwords import Passwords, fault_of
 from app.staff.seal import Seal
@@ -54,6 +55,8 @@ def routes(staff: Staff) -> list[BaseRoute]:
         Route("/desk/welcome/{token}", link.show, methods=["GET"]),
         Route("/desk/welcome/{token}", link.send, methods=["POST"]),
         Route("/desk/account", account.show, methods=["GET"]),
+        Route("/desk/again", account.ask_again, methods=["GET"]),
+        Route("/desk/again", account.prove, methods=["POST"]),
         Route("/desk/account/sign-out-everywhere", account.sign_out_everywhere, methods=["POST"]),
         Route("/desk/account/password", account.change_password, methods=["POST"]),
     ]
@@ -92,6 +95,7 @@ class _SignInPages:
             return self._refused(request, onward, tried.name, done.wait)
         answer = self._desk.to(onward)
         self._desk.cookies.begin_session(answer, done.token, done.device)
+        proven(self._desk, answer, done.token)
         return answer
 
     def _refused(self, request: Request, onward: str, name: str, wait: timedelta | None) -> Response:
@@ -156,6 +160,7 @@ class _LinkPages:
             await record(tx, Deed(f"staff:{owner.name}", "one-time link used", "desk", "done", address), now=now)
         answer = self._desk.to("/desk/")
         self._desk.cookies.begin_session(answer, session, self._staff.sign_in.device_for(owner.name))
+        proven(self._desk, answer, session)
         return answer
 
     async def _owner(self, request: Request) -> User | None:
@@ -240,6 +245,39 @@ class _AccountPages:
         self._desk.cookies.begin_session(answer, done.token, done.device)
         return answer
 
+    @needs("account.own")
+    async def ask_again(self, request: Request) -> Response:
+        return await self._again(request, local_path(request.query_params.get("next", "")))
+
+    @needs("account.own")
+    async def prove(self, request: Request) -> Response:
+        """By the same door as signing in: guessing here counts there. The session begins anew."""
+        user, typed = _signed_in(request), await read_form(request)
+        onward = local_path(typed.get("next", ""))
+        tried = Attempt(
+            name=user.session.name,
+            password=typed.get("password", ""),
+            code=typed.get("code", ""),
+            address=address_of(request),
+            agent=agent_of(request),
+            device=self._desk.cookies.device(request.cookies),
+        )
+        done = await self._staff.sign_in.attempt(tried)
+        if isinstance(done, NotSignedIn):
+            return await self._again(request, onward, 422 if done.wait is None else 429, wrong=True)
+        async with self._desk.parts.database.transaction() as tx:
+            await sessions.end(tx, user.binding, now=self._desk.parts.clock())
+        answer = self._desk.to(onward)
+        self._desk.cookies.begin_session(answer, done.token, done.device)
+        proven(self._desk, answer, done.token)
+        return answer
+
+    async def _again(self, request: Request, onward: str, status: int = 200, *, wrong: bool = False) -> Response:
+        user, parts = _signed_in(request), self._desk.parts
+        async with parts.database.transaction() as tx:
+            own = await find_user(tx, user.session.name, now=parts.clock())
+        return self._desk.page(request, "app/again.html", status, own=own, onward=onward, wrong=wrong)
+
     async def _page(self, request: Request, status: int = 200, *, fault: str = "", wrong: bool = False) -> Response:
         user, parts = _signed_in(request), self._desk.parts
         async with parts.database.transaction() as tx:
@@ -254,6 +292,13 @@ class _AccountPages:
         # Whatever the browser kept of the desk's pages goes too.
         answer.headers["Clear-Site-Data"] = '"cache", "storage"'
         return answer
+
+
+def proven(desk: Desk, answer: Response, binding: str) -> None:
+    """Whoever gets `answer` has just shown who they are, for the session whose cookie is `binding`."""
+    desk.cookies.set_proof(
+        answer, proof(desk.parts.tokens, binding, now=desk.parts.clock()), int(LASTS.total_seconds())
+    )
 
 
 def address_of(request: Request) -> str:

@@ -5,7 +5,7 @@ It knows the protocol (Authlib, joserfc) and the provider's groups; accounts and
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
 from typing import Any
@@ -42,6 +42,7 @@ class _Journey(msgspec.Struct, frozen=True):
     nonce: str
     verifier: str
     onward: str
+    again_at: int = 0  # when they were sent to show once more who they are (Unix time); 0: they were not
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Vouched:
     shown_name: str
     roles: tuple[str, ...]
     onward: str
+    proven: bool = False  # asked again, and not only known to the provider from before
 
 
 class Provider:
@@ -66,9 +68,14 @@ class Provider:
         self._clock = clock
         self._known: tuple[datetime, dict[str, Any]] | None = None
 
-    async def begin(self, onward: str) -> tuple[str, str]:
-        """Where to send somebody, and the cookie to send along. Raises `ProviderFailed`."""
-        journey = _Journey(token_urlsafe(24), token_urlsafe(24), token_urlsafe(48), onward)
+    async def begin(self, onward: str, *, again: bool = False) -> tuple[str, str]:
+        """Where to send somebody, and the cookie to send along. Raises `ProviderFailed`.
+
+        `again`: the provider shall ask them who they are though it knows.
+        """
+        at = int(self._clock().timestamp()) if again else 0
+        journey = _Journey(token_urlsafe(24), token_urlsafe(24), token_urlsafe(48), onward, at)
+        asked = {"prompt": "login", "max_age": "0"} if again else {}
         async with self._client() as client:
             about = await self._about(client)
             url, _ = client.create_authorization_url(
@@ -77,6 +84,7 @@ class Provider:
                 nonce=journey.nonce,
                 code_verifier=journey.verifier,
                 redirect_uri=self._back,
+                **asked,
             )
         return url, self._seal.close(msgspec.json.encode(journey).decode()).decode()
 
@@ -94,7 +102,9 @@ class Provider:
                 claims = await self._claims(client, query["code"], journey)
         except (OAuthError, JoseError, NotReached, httpx2.HTTPError, KeyError, TypeError, ValueError) as error:
             raise ProviderFailed(f"{type(error).__name__}: {error}") from error
-        return self._vouched(claims, journey.onward)
+        if journey.again_at and not _asked_since(claims, journey.again_at):
+            raise ProviderFailed("the provider did not ask them again, or does not say when it did (auth_time)")
+        return replace(self._vouched(claims, journey.onward), proven=bool(journey.again_at))
 
     def _journey(self, cookie: str) -> _Journey:
         text = self._seal.open(cookie.encode("utf-8", "replace"), seconds=JOURNEY_SECONDS)
@@ -178,3 +188,9 @@ class Provider:
         return Vouched(
             self._settings.issuer, subject[:255], name[:_LONGEST], shown[:100], tuple(dict.fromkeys(roles)), onward
         )
+
+
+def _asked_since(claims: Mapping[str, Any], at: int) -> bool:
+    """Whether the provider says that it asked somebody who they are at `at` or later (OpenID Connect Core, 2)."""
+    asked = claims.get("auth_time")
+    return isinstance(asked, int) and asked >= at - _LEEWAY

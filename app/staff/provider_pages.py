@@ -9,7 +9,7 @@ from app import sessions
 from app.audit import Deed, record
 from app.desk import Desk, local_path
 from app.staff.accounts import take_in
-from app.staff.pages import address_of, agent_of
+from app.staff.pages import address_of, agent_of, proven
 from app.staff.provider import JOURNEY_SECONDS, Provider, ProviderFailed, Vouched
 from foundation.access import for_anybody
 
@@ -34,7 +34,9 @@ class _ProviderPages:
     @for_anybody
     async def begin(self, request: Request) -> Response:
         try:
-            url, cookie = await self._provider.begin(local_path(request.query_params.get("next", "")))
+            url, cookie = await self._provider.begin(
+                local_path(request.query_params.get("next", "")), again="again" in request.query_params
+            )
         except ProviderFailed as error:
             return self._failed(str(error))
         answer = self._desk.to(url)
@@ -72,6 +74,8 @@ class _ProviderPages:
             return self._away("no-role")
         answer = self._desk.to(local_path(somebody.onward))
         self._desk.cookies.begin_session(answer, token, "")
+        if somebody.proven:
+            proven(self._desk, answer, token)
         self._desk.cookies.end_journey(answer)
         return answer
 

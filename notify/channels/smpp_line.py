@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import structlog
 
+import metrics
 from notify.channels import Result, Unsent
 from notify.channels.centres import Centre
 from notify.channels.inbound import Inbox
@@ -80,6 +81,7 @@ class Line:
         if self._bind is bound:
             self._bind = None
             self._bound.clear()
+            metrics.record_centre(self.centre.name, bound=False)
 
     async def _keep(self) -> None:
         """Bind, listen until the session ends, and bind again, until cancelled."""
@@ -89,11 +91,13 @@ class Line:
                 bound = await bind(self.centre, self.pace, self._inbox, self._timeouts)
             except CannotBind as error:
                 self.centre.failed()
+                metrics.record_centre(self.centre.name, bound=False)
                 _log.warning("SMS centre is away", centre=self.centre.name, error=str(error))
                 continue
             self.centre.answered()
             self._bind = bound
             self._bound.set()
+            metrics.record_centre(self.centre.name, bound=True)
             try:
                 await bound.over()
             finally:

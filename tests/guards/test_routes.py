@@ -16,6 +16,7 @@ from app.auth import create_token
 from app.cookies import Cookies
 from app.entrance import Undeclared, shut
 from app.forms import form_token
+from app.proof import proof
 from app.rights import RIGHTS, ROLES, TABLE, Role
 from app.settings import Bind, ProviderSettings, read_settings
 from app.staff.accounts import add_user
@@ -40,6 +41,7 @@ PUBLIC = {
     "POST /t/{token}/withdraw",
     "POST /t/{token}/appeal",
     "POST /t/{token}/feedback",
+    "POST /t/{token}/account",
     "POST /t/{token}/new-link",
     "GET /u/{token}",
     "POST /u/{token}",
@@ -178,8 +180,12 @@ async def session_headers(parts: Parts, user_id: int) -> dict[str, str]:
     """What a browser sends along from a page of the desk."""
     async with parts.database.transaction() as tx:
         cookie = await sessions.begin(tx, user_id, "password", address="", agent="", now=parts.clock())
-    name = Cookies(parts.settings.desk_url).session_name
-    return {"Cookie": f"{name}={cookie}", "X-CSRF-Token": form_token(parts.tokens, cookie)}
+    names = Cookies(parts.settings.desk_url)
+    proven = proof(parts.tokens, cookie, now=parts.clock())
+    return {
+        "Cookie": f"{names.session_name}={cookie}; {names.proof_name}={proven}",
+        "X-CSRF-Token": form_token(parts.tokens, cookie),
+    }
 
 
 def test_the_way_through_a_provider_is_for_anybody_and_all_that_it_adds(parts: Parts) -> None:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote
@@ -295,6 +296,7 @@ async def test_a_stolen_or_foreign_way_back_from_the_provider(parts: Parts) -> N
             with pytest.raises(ProviderFailed):
                 await here.finish(wrong, with_cookie)
         somebody = await here.finish(query, cookie)
+        assert not somebody.proven
         assert (somebody.subject, somebody.roles) == ("noor", ("agent",))
         with pytest.raises(ProviderFailed):  # a code is good once
             await here.finish(query, cookie)
@@ -309,6 +311,28 @@ async def test_a_name_chosen_at_the_provider_takes_over_nobody(parts: Parts) -> 
         assert user.id != local.id
         assert user.name.startswith("boss+")
         assert await take_in(tx, subject="123", roles=[], **who) is None  # type: ignore[arg-type]  # as above
+
+
+async def test_only_a_provider_that_asked_again_proves_who_somebody_is(parts: Parts) -> None:
+    """A provider that lets in whoever it knows from this morning does not prove who sits there now."""
+    back = "https://status.example.com/desk/sign-in/provider/back"
+
+    def five_minutes_on() -> datetime:
+        return system_clock() + timedelta(minutes=5)
+
+    async with provider("python", back) as settings, httpx2.AsyncClient() as browser:
+        for clock, asked_since in ((system_clock, True), (five_minutes_on, False)):
+            here = Provider(settings, Seal("journey", parts.settings.secret_keys), back, clock)
+            url, cookie = await here.begin("/desk/users", again=True)
+            asked = httpx2.URL(url).params
+            assert (asked["prompt"], asked["max_age"]) == ("login", "0")
+            sent = (await browser.post(url, data={"sub": "noor"})).headers["location"]
+            query = dict(httpx2.URL(sent).params)
+            if asked_since:
+                assert (await here.finish(query, cookie)).proven
+            else:
+                with pytest.raises(ProviderFailed, match="auth_time"):
+                    await here.finish(query, cookie)
 
 
 # --- injection --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 
 from app.doctor import examine
+from app.migrations import with_database
+from app.postgres import application_url
 from notify.dkim import DkimKey
+from tests.conftest import SERVER
 from tests.support.certificates import signed
 from tests.support.relays import MoodyRelay
 from tests.support.web import parts_for
@@ -19,6 +22,19 @@ async def test_it_prints_the_record_that_receivers_need_to_verify_our_mail(datab
     console = Console(record=True, width=400)
     await examine(replace(parts.settings, dkim=(key,), smtp_urls=()), database_url, console)
     assert f's1._domainkey.example.com TXT "{key.record}"' in console.export_text()
+
+
+async def test_a_role_that_could_change_the_record_is_told_and_the_lesser_one_is_not(
+    database_url: str, tmp_path: Path
+) -> None:
+    settings = replace(parts_for(database_url, tmp_path).settings, smtp_urls=(), database_url=database_url)
+    name = database_url.partition("?")[0].rpartition("/")[2]
+    for url, advised in ((database_url, True), (with_database(application_url(SERVER), name), False)):
+        console = Console(record=True, width=600)
+        await examine(settings, url, console)
+        said = console.export_text()
+        assert ("put the owner's address in STORMDESK_OWNER_URL" in said) is advised, said
+        assert ("✓ record of who did what" in said) is not advised
 
 
 async def test_a_relay_is_examined_up_to_its_certificate_and_gets_no_mail(database_url: str, tmp_path: Path) -> None:

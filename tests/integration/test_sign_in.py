@@ -1,5 +1,6 @@
 """Signing in over HTTP: who gets in, what ends a session, and how guessing is slowed down without locking out."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -202,6 +203,52 @@ def test_a_bad_password_is_refused_in_a_sentence(bad: str) -> None:
 
 def test_a_good_password_is_taken() -> None:
     assert fault_of(PASSWORD, ["noor"]) is None
+
+
+# --- showing again who one is -----------------------------------------------------------------------------------------
+
+
+async def test_people_and_rights_are_changed_only_by_who_has_just_shown_who_they_are(parts: Parts) -> None:
+    boss = await a_person(parts, "boss", "admin")
+    sam = await a_person(parts, "sam")
+    changes = [("/desk/users", {"name": "new", "roles": "agent"})]
+    changes += [(f"/desk/users/{sam.id}/{act}", {"roles": "admin"}) for act in ("roles", "link", "close", "sign-out")]
+    async with client(parts) as web:
+        await signed_in(web, parts, boss)
+        form = {"csrf": field(await web.get(ACCOUNT))}
+        assert (await web.post("/desk/users", data={**form, "name": "early", "roles": "agent"})).status_code == 200
+        forward(parts, minutes=16)
+        for path, typed in changes:
+            answer = await web.post(path, data={**form, **typed})
+            assert (answer.status_code, answer.headers["location"]) == (303, "/desk/again?next=%2Fdesk%2Fusers"), path
+        told = await web.put("/api/v1/colleagues/sam", json={}, headers={"X-CSRF-Token": form["csrf"]})
+        assert (told.status_code, told.json()["code"]) == (403, "forbidden")
+        assert "new" not in re.findall(r'class="quiet">([a-z]+)<', (await web.get("/desk/users")).text)
+
+        again = {"csrf": field(await web.get("/desk/again?next=/desk/users")), "next": "/desk/users"}
+        wrong = await web.post("/desk/again", data={**again, "password": PASSWORD, "code": "000000"})
+        assert wrong.status_code == 422
+        before = web.cookies["__Host-stormdesk-session"]
+        shown = await web.post("/desk/again", data={**again, "password": PASSWORD, "code": boss.code(parts)})
+        assert (shown.status_code, shown.headers["location"]) == (303, "/desk/users")
+        assert web.cookies["__Host-stormdesk-session"] != before
+        form = {"csrf": field(await web.get(ACCOUNT))}
+        assert (await web.post("/desk/users", data={**form, "name": "new", "roles": "agent"})).status_code == 200
+
+
+async def test_a_proof_is_of_one_session_and_cannot_be_carried_to_another(parts: Parts) -> None:
+    boss = await a_person(parts, "boss", "admin")
+    async with client(parts) as web:
+        await signed_in(web, parts, boss)
+        early = web.cookies["__Host-stormdesk-proof"]
+        web.cookies.clear()
+        forward(parts, seconds=60)
+        await signed_in(web, parts, boss)
+        form = {"csrf": field(await web.get(ACCOUNT)), "name": "new", "roles": "agent"}
+        for forged in (early, "", "x"):
+            web.cookies.delete("__Host-stormdesk-proof")
+            web.cookies.set("__Host-stormdesk-proof", forged, domain="status.example.com", path="/")
+            assert (await web.post("/desk/users", data=form)).status_code == 303
 
 
 # --- guessing ---------------------------------------------------------------------------------------------------------

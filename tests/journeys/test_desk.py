@@ -155,7 +155,15 @@ async def test_the_sign_in_form_says_what_is_wrong_and_keeps_the_name(parts: Par
         assert await page.get_by_label("Naam").input_value() == "noor"
 
 
-PAGES = ("/desk/sign-in", "/desk/account", "/desk/users", "/desk/audit", "/desk/nowhere", "/desk/welcome/none")
+PAGES = (
+    "/desk/sign-in",
+    "/desk/account",
+    "/desk/users",
+    "/desk/audit",
+    "/desk/nowhere",
+    "/desk/welcome/none",
+    "/desk/again",
+)
 
 
 @pytest.mark.parametrize("screen", get_args(Screen))
