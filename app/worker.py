@@ -19,6 +19,7 @@ from app.web import serve_operations
 from app.wiring import Parts, open_parts
 from claims import Resolver
 from claims.acknowledging import Acknowledging
+from claims.offering import Offering
 from foundation.database import Database, DatabaseAway, driver
 from incidents import Chaser, MaintenanceWords, PlannedWork, StatusPage
 from incidents.page_files import PageNotWritten
@@ -55,6 +56,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "reports": partial(keep, partial(waiting_step, parts.database), idle_seconds=2.0),
             "contacts": partial(keep, Resolver(parts.database, Outages(parts.clock)).step, idle_seconds=0.25),
             "acknowledgements": partial(keep, acknowledging(parts).step, idle_seconds=1.0),
+            "offers": partial(keep, offering(parts).step, idle_seconds=1.0),
             "promises": partial(keep, chaser(parts).step, idle_seconds=1.0),
             "planned work": partial(keep, planned_work(parts).step, idle_seconds=1.0),
             "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
@@ -109,6 +111,11 @@ async def keep_page(page: StatusPage, database: Database, stop: asyncio.Event, *
 def acknowledging(parts: Parts) -> Acknowledging:
     """What tells people that we have their message."""
     return Acknowledging(parts.database, claims_writer(parts), parts.clock, parts.settings.mail_verdicts_by)
+
+
+def offering(parts: Parts) -> Offering:
+    """What sends offers once what they need is true, and takes them back."""
+    return Offering(parts.database, claims_writer(parts), parts.clock)
 
 
 def chaser(parts: Parts) -> Chaser:

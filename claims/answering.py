@@ -10,7 +10,7 @@ from datetime import datetime
 import notify
 from claims.cases import Held, journal, plain
 from claims.deciding import Decided
-from claims.letters import Letter, Writer
+from claims.letters import Letter, Offered, Writer
 from claims.recipients import Recipient, recipient_of
 from foundation.actors import Actor
 from foundation.database import Driver, Tx, driver
@@ -77,6 +77,15 @@ async def tell_appointment(
         case.number, at=at, phone=phone, agent=agent, language=to.language, case_url=_url(writer, to)
     )
     return await _send(tx, actor, case, to, letter, kind="appointment", contact_ids=[contact_id])
+
+
+async def tell_offer(
+    tx: Tx, actor: Actor, writer: Writer, case: Held, *, contact_ids: Sequence[int], offered: Offered
+) -> int:
+    """Tell a customer what we offer, or that an offer is off."""
+    to = await recipient_of(tx, writer.tokens, case, contact_ids)
+    letter = writer.offer(case.number, offered, language=to.language, case_url=_url(writer, to))
+    return await _send(tx, actor, case, to, letter, kind="offer", contact_ids=contact_ids)
 
 
 async def tell_closing(tx: Tx, actor: Actor, writer: Writer, case: Held) -> int:

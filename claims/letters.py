@@ -29,6 +29,17 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
+class Offered:
+    """An offer as a letter tells it; `withdrawn`: that it is off."""
+
+    kind: str
+    words: str
+    at: datetime | None
+    answer_by: datetime
+    withdrawn: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Writer:
     """Writes letters. `public_url`: where people open our pages; `texts`: whether there is somebody to send SMS."""
 
@@ -82,6 +93,20 @@ class Writer:
         around = choose_language(language)
         return self._letter(
             "claims/appointment.mail.txt", number, around, case_url, at=at, phone=phone or "", agent=agent
+        )
+
+    def offer(self, number: str, offered: Offered, *, language: str, case_url: str) -> Letter:
+        """What we offer and until when, or that an offer is off."""
+        return self._letter(
+            "claims/offer.mail.txt",
+            number,
+            choose_language(language),
+            case_url,
+            kind=offered.kind,
+            words=offered.words,
+            at=offered.at,
+            answer_by=offered.answer_by,
+            withdrawn=offered.withdrawn,
         )
 
     def received(self, number: str, *, receipt: str, again: bool, language: str, case_url: str) -> Letter:

@@ -480,3 +480,42 @@ payments = Table(
     ),
     Index("payments_once_index", "entitlement_id", unique=True, postgresql_where=text("state <> 'returned'")),
 )
+
+offers = Table(
+    "offers",
+    metadata,
+    _id(),
+    Column("contact_id", ForeignKey("contacts.id")),
+    Column("case_id", ForeignKey("cases.id")),
+    Column("kind", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    _moment("at"),
+    Column("answer_by", DateTime(timezone=True), nullable=False),
+    Column("state", Text, nullable=False, server_default="held"),
+    Column("made_by", Text, nullable=False),
+    _moment("made_at", now=True),
+    _moment("released_at"),
+    _moment("answered_at"),
+    _moment("ended_at"),
+    Column("dispatch", Text),
+    Index("offers_contact_id_index", "contact_id", postgresql_where=text("contact_id IS NOT NULL")),
+    Index("offers_case_id_index", "case_id", postgresql_where=text("case_id IS NOT NULL")),
+    Index(
+        "offers_alive_index",
+        "state",
+        "answer_by",
+        postgresql_where=text("state IN ('held', 'released', 'accepted')"),
+    ),
+)
+
+offer_conditions = Table(
+    "offer_conditions",
+    metadata,
+    _id(),
+    Column("offer_id", ForeignKey("offers.id"), nullable=False, index=True),
+    Column("kind", Text, nullable=False),
+    Column("component_key", ForeignKey("components.key")),
+    Column("party_key", ForeignKey("parties.key")),
+    _moment("agreed_at"),
+    Column("agreed_by", Text),
+)

@@ -22,6 +22,7 @@ from claims.compensating import set_account
 from claims.drawing import Look, language_for, local_moment, page, read_all
 from claims.letters import Writer
 from claims.links import Link, current_turn, give_up, person_token, read_link, track_token
+from claims.offering import answer
 from claims.ports import Outage, OutageLookup
 from claims.receipts import grouped, read_receipt
 from claims.submissions import LARGEST_BODY, is_form_name, read_form
@@ -126,6 +127,7 @@ class _CasePages:
             "appeal": self._appeal,
             "feedback": self._feedback,
             "account": self._account,
+            "offer": self._offer,
             "new-link": self._new_link,
         }
 
@@ -237,6 +239,21 @@ class _CasePages:
             score=int(score) if score in ("1", "2", "3", "4", "5") else None,
             words=visit.typed.get("words", ""),
             language=visit.language,
+            now=visit.now,
+        )
+        return ""
+
+    async def _offer(self, visit: _Visit) -> str:
+        wanted, said = visit.typed.get("offer", ""), visit.typed.get("answer", "")
+        theirs = {str(one.id): one.id for one in visit.case.offers}
+        if wanted not in theirs or said not in ("accept", "decline"):
+            raise Conflict("This offer cannot be answered any more.", code="offer_over")
+        await answer(
+            visit.tx,
+            additions.CUSTOMER,
+            self._writer,
+            theirs[wanted],
+            "accept" if said == "accept" else "decline",
             now=visit.now,
         )
         return ""

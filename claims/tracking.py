@@ -21,6 +21,7 @@ from claims.entitlement import Line
 from claims.evidence import REGIONS, clues_in
 from claims.links import Link, current_turn, has_lapsed
 from claims.names import Agreement, agreement
+from claims.offers import offers_in
 from claims.receipts import masked, read_receipt
 from claims.schemes import schemes
 from claims.submissions import NOTHING_SAID, Submission, stored_submission
@@ -125,6 +126,18 @@ class ShownEntitlement:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownOffer:
+    """An offer that went out, and how it stands."""
+
+    id: int
+    kind: str
+    words: str
+    at: datetime | None
+    answer_by: datetime
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Next:
     """What happens next, and by when."""
 
@@ -159,6 +172,7 @@ class Followed:
     reach: tuple[str, str] | None
     said: Submission
     entitlements: Sequence[ShownEntitlement] = ()
+    offers: Sequence[ShownOffer] = ()
     may_name_account: bool = False
 
 
@@ -223,8 +237,18 @@ async def _followed(
         reach=(reach["channel"], reach["address"]) if reach else None,
         said=said,
         entitlements=await _entitlements(tx, link, case, mine) if case else (),
+        offers=await _offers(tx, link, case, mine) if case else (),
         may_name_account=case is not None and (link.kind == "person" or case["customer_id"] is None),
     )
+
+
+async def _offers(tx: Tx, link: Link, case: asyncpg.Record, contact_ids: Sequence[int]) -> list[ShownOffer]:
+    return [
+        ShownOffer(one.id, one.kind, one.words, one.at, one.answer_by, one.state)
+        for one in await offers_in(tx, case["id"])
+        if one.released_at is not None
+        and (one.contact_id in contact_ids or (one.contact_id is None and link.kind == "person"))
+    ]
 
 
 async def _entitlements(tx: Tx, link: Link, case: asyncpg.Record, contact_ids: Sequence[int]) -> list[ShownEntitlement]:

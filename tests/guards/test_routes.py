@@ -42,6 +42,7 @@ PUBLIC = {
     "POST /t/{token}/appeal",
     "POST /t/{token}/feedback",
     "POST /t/{token}/account",
+    "POST /t/{token}/offer",
     "POST /t/{token}/new-link",
     "GET /u/{token}",
     "POST /u/{token}",
