@@ -32,13 +32,16 @@ from app import (
     openapi,
     operations,
     payment_pages,
+    planned_desk,
     post_pages,
+    postmortem_desk,
     proof_pages,
     reaching_api,
     reaching_pages,
     reply_pages,
     report_pages,
     review_pages,
+    scope_desk,
     update_desk,
 )
 from app.answers import GUARDS
@@ -91,12 +94,11 @@ def create_app(parts: Parts) -> PublicPage:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with intake.running():
             yield
-        live.close()
 
     routes = every_route(parts, intake, live, store)
     if parts.settings.desk_bind is not None:
         routes = [route for route in routes if not is_for_staff(route)]
-    return PublicPage(store, _at_the_edge(parts, _starlette(parts, routes, lifespan)))
+    return PublicPage(store, _at_the_edge(parts, _starlette(parts, routes, lifespan)), live.close)
 
 
 def create_desk_app(parts: Parts) -> ASGIApp:
@@ -133,8 +135,11 @@ def every_route(
         *user_pages.routes(desk),
         *audit_pages.routes(desk),
         *proof_pages.routes(desk),
+        *planned_desk.routes(desk, _maintenance_words(parts), tell_by_itself(parts)),
         *report_pages.routes(desk),
         *incident_desk.routes(desk),
+        *scope_desk.routes(desk, _writing_moments(parts)),
+        *postmortem_desk.routes(desk),
         *update_desk.routes(desk, _publishing(parts), status_page(parts), _writing_moments(parts)),
         *reaching_api.routes(parts.database),
         *reaching_pages.routes(desk),
@@ -304,6 +309,10 @@ def _writing_moments(parts: Parts) -> Callable[[datetime, str], str]:
     return lambda at, language: moment(at, parts.settings.page_time_zone, language)
 
 
+def _maintenance_words(parts: Parts) -> MaintenanceWords:
+    return MaintenanceWords(render, parts.settings.page_time_zone)
+
+
 def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
     return incidents.pages.routes(
         database=parts.database,
@@ -316,7 +325,7 @@ def _incidents_routes(parts: Parts) -> Sequence[BaseRoute]:
 
 def _incident_life_routes(parts: Parts) -> Sequence[BaseRoute]:
     database, clock, settings = parts.database, parts.clock, parts.settings
-    words = MaintenanceWords(render, settings.page_time_zone)
+    words = _maintenance_words(parts)
     return [
         *leading_routes(database=database, clock=clock, staff=StaffList(clock), notice_limit=settings.notice_limit),
         *maintenance_routes(database=database, clock=clock, words=words, tell=tell_by_itself(parts)),

@@ -6,13 +6,16 @@ Two proofs are asked of every change made with a cookie: that the browser says t
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message, Receive
 
+from foundation.errors import Fault, Invalid
 from foundation.tokens import BadToken, Tokens
 
 LARGEST_FORM = 1 << 20  # bytes; what the application takes at most of any body
@@ -58,6 +61,21 @@ async def read_form(request: Request) -> dict[str, str]:
 def every(body: bytes, name: str) -> list[str]:
     """Every value of the field `name` (tick boxes)."""
     return _parsed(body).get(name, [])
+
+
+def local_field(at: datetime | None, zone: str) -> str:
+    """A moment as a field of type datetime-local shows it; empty for none."""
+    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M}" if at else ""
+
+
+def moment_in(typed: Mapping[str, str], field: str, zone: str) -> datetime | None:
+    """The moment in a field of type datetime-local, in the page's zone; None when it is empty. Raises Invalid."""
+    try:
+        text = typed.get(field, "").strip()
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) if text else None
+    except (ValueError, OverflowError):
+        said = "Write this time as 2026-08-31T14:30."
+        raise Invalid("We cannot read a time.", [Fault(field, said)]) from None
 
 
 async def read_body(request: Request) -> bytes:

@@ -17,13 +17,14 @@ from starlette.routing import BaseRoute, Route
 import notify
 from app.colleague_pages import StaffList
 from app.desk import Desk
-from app.forms import every, read_body, read_form
+from app.forms import every, local_field, read_body, read_form
 from claims.desk_api import actor
 from claims.drawing import local_moment
 from foundation.access import needs
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid, Refusal
 from foundation.languages import SPOKEN
+from incidents.alerts import alerts_of, declare_draft, dismiss
 from incidents.audience import dispatch_key
 from incidents.choices import all_groups, all_parties, named_components
 from incidents.confirmations import Confirmation, confirmations_of, note_confirmation
@@ -59,6 +60,8 @@ def routes(desk: Desk) -> list[BaseRoute]:
         Route("/desk/incidents/new", pages.new, methods=["GET"]),
         Route("/desk/incidents/new", pages.declare, methods=["POST"]),
         Route(one, pages.show, methods=["GET"]),
+        Route(f"{one}/declare", pages.new_from_draft, methods=["GET"]),
+        Route(f"{one}/declare", pages.declare_draft, methods=["POST"]),
         *(Route(f"{one}/{name}", pages.doing(name), methods=["POST"]) for name in pages.deeds),
     ]
 
@@ -74,6 +77,7 @@ class _IncidentPages:
             "role": self._role,
             "confirmation": self._confirm,
             "reopen": self._reopen,
+            "dismiss": self._dismiss,
         }
 
     @needs("incidents.read")
@@ -103,6 +107,29 @@ class _IncidentPages:
         request.state.about = declared.id
         return self._desk.to(f"/desk/incidents/{declared.id}/updates/new")
 
+    @needs("incidents.declare")
+    async def new_from_draft(self, request: Request) -> Response:
+        """The form for what an alert opened. Its title is a machine's: people read it, customers never do."""
+        async with self._database.snapshot() as tx:
+            draft = await find_incident(tx, request.path_params["id"])
+        typed = {"started_at": local_field(draft.started_at, self._zone)}
+        return await self._form(request, typed=typed, draft=draft)
+
+    @needs("incidents.declare")
+    async def declare_draft(self, request: Request) -> Response:
+        body, typed = await read_body(request), await read_form(request)
+        groups, incident_id = every(body, "groups"), request.path_params["id"]
+        async with self._database.snapshot() as tx:
+            draft = await find_incident(tx, incident_id)
+        try:
+            async with self._database.transaction() as tx:
+                declared = await self._declaration(tx, typed, groups)
+                await declare_draft(tx, actor(request), incident_id, declared, now=self._clock())
+        except (Invalid, Conflict) as refused:
+            status = 422 if isinstance(refused, Invalid) else 409
+            return await self._form(request, status, refused=refused, typed=typed, groups=groups, draft=draft)
+        return self._desk.to(f"/desk/incidents/{incident_id}/updates/new")
+
     async def _declaration(self, tx: Tx, typed: Mapping[str, str], groups: Sequence[str]) -> Declaration:
         now = self._clock()
         title = {one: typed[f"title.{one}"] for one in SPOKEN if typed.get(f"title.{one}", "").strip()}
@@ -124,14 +151,18 @@ class _IncidentPages:
         refused: Refusal | None = None,
         typed: Mapping[str, str] | None = None,
         groups: Sequence[str] = (),
+        draft: Incident | None = None,
     ) -> Response:
         async with self._database.snapshot() as tx:
             offered = await all_groups(tx)
+            noted = await alerts_of(tx, draft.id) if draft else []
         return self._desk.scripted_page(
             request,
             "app/declare.html",
             status,
             offered=offered,
+            draft=draft,
+            noted=noted,
             refused=refused,
             faults=faults_by_field(refused),
             typed=defaultdict(str, typed or {}),
@@ -206,6 +237,9 @@ class _IncidentPages:
     async def _reopen(self, tx: Tx, request: Request, typed: Mapping[str, str]) -> None:
         await reopen(tx, actor(request), request.path_params["id"], reason=typed.get("why", ""), now=self._clock())
 
+    async def _dismiss(self, tx: Tx, request: Request, typed: Mapping[str, str]) -> None:
+        await dismiss(tx, actor(request), request.path_params["id"], reason=typed.get("why", ""), now=self._clock())
+
     async def _page(
         self,
         request: Request,
@@ -229,6 +263,7 @@ class _IncidentPages:
                 "confirmed": await confirmations_of(tx, incident.id),
                 "story": await timeline(tx, incident.id),
                 "parties": await all_parties(tx),
+                "noted": await alerts_of(tx, incident.id),
             }
         return self._desk.scripted_page(
             request,

@@ -8,9 +8,8 @@ import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, cast, get_args
-from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 import notify
 from app.desk import Desk
-from app.forms import read_form
+from app.forms import local_field, read_form
 from app.incident_desk import faults_by_field
 from claims.desk_api import actor
 from claims.drawing import local_moment
@@ -85,7 +84,10 @@ class _UpdatePages:
     async def new(self, request: Request) -> Response:
         """The empty form, or one begun from a template (`?template=`) or as a correction (`?corrects=`)."""
         promise = self._clock() + USUAL_PROMISE
-        typed = {"next_update_at": _local(promise, self._zone), "corrects": request.query_params.get("corrects", "")}
+        typed = {
+            "next_update_at": local_field(promise, self._zone),
+            "corrects": request.query_params.get("corrects", ""),
+        }
         async with self._database.snapshot() as tx:
             incident = await find_incident(tx, request.path_params["id"])
             typed["phase"] = incident.phase
@@ -370,7 +372,7 @@ def _typed(update: Update, zone: str) -> dict[str, str]:
     promised = update.next_update_at
     return {
         "phase": update.phase,
-        "next_update_at": _local(promised, zone) if promised else "",
+        "next_update_at": local_field(promised, zone),
         "cause_certainty": update.cause_certainty,
         "cause_party": update.cause_party or "",
         "cause_stated_by": update.cause_stated_by or "",
@@ -402,7 +404,3 @@ def _phases(incident: Incident) -> Sequence[Phase]:
 
 def _one_of(text: str, kind: Any) -> Any:
     return text if text in get_args(kind) else None
-
-
-def _local(at: datetime, zone: str) -> str:
-    return f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%dT%H:%M}"

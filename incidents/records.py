@@ -172,14 +172,19 @@ def is_real() -> ColumnElement[bool]:
     return and_(c.kind == "incident", c.state == "declared", c.exercise.is_(False))
 
 
-async def list_incidents(tx: Tx, *, over: bool | None = None, limit: int = 100) -> list[Incident]:
+async def list_incidents(
+    tx: Tx, *, over: bool | None = None, kind: Kind | None = None, limit: int = 100
+) -> list[Incident]:
     """For staff: everything there is, drafts, drills and planned work too, newest first; scopes are left out.
 
-    `over`: only what is behind us, or only what is not.
+    `over`: only what is behind us (resolved, completed, or a draft that was dismissed), or only what is not.
     """
     query = select(incidents).order_by(incidents.c.created_at.desc(), incidents.c.id).limit(limit)
     if over is not None:
-        query = query.where(incidents.c.resolved_at.is_not(None) if over else incidents.c.resolved_at.is_(None))
+        behind_us = incidents.c.resolved_at.is_not(None) | (incidents.c.state == "dismissed")
+        query = query.where(behind_us if over else ~behind_us)
+    if kind is not None:
+        query = query.where(incidents.c.kind == kind)
     return [Incident(**row._mapping) for row in await tx.execute(query)]
 
 
