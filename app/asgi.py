@@ -94,12 +94,11 @@ def create_app(parts: Parts) -> PublicPage:
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with intake.running():
             yield
-        live.close()
 
     routes = every_route(parts, intake, live, store)
     if parts.settings.desk_bind is not None:
         routes = [route for route in routes if not is_for_staff(route)]
-    return PublicPage(store, _at_the_edge(parts, _starlette(parts, routes, lifespan)))
+    return PublicPage(store, _at_the_edge(parts, _starlette(parts, routes, lifespan)), live.close)
 
 
 def create_desk_app(parts: Parts) -> ASGIApp:

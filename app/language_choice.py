@@ -31,7 +31,7 @@ class Choice(NamedTuple):
 @lru_cache(4096)
 def choice(query: str, accept_language: str, cookie: str) -> Choice:
     """What was chosen in the address, else what was remembered, else what the browser asks for."""
-    asked = parse_qs(query) if "=" in query else {}
+    asked = parse_qs(query, keep_blank_values=True) if "=" in query else {}
     kept = _remembered(cookie) if "stormdesk-" in cookie else {}
     language = choose_language(asked.get("lang", [""])[0], kept.get(LANGUAGE_COOKIE), accept_language)
     wished = asked["tz"][0] if "tz" in asked else kept.get(ZONE_COOKIE, "")

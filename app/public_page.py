@@ -6,7 +6,7 @@ and files; what the page says is the renderer's.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -194,10 +194,14 @@ class PageStore:
 
 
 class PublicPage:
-    """An ASGI application that answers for the page and hands everything else to `app`."""
+    """An ASGI application that answers for the page and hands everything else to `app`.
 
-    def __init__(self, store: PageStore, app: ASGIApp) -> None:
+    `let_go`: called once the process is told to end; ends answers that would go on for as long as somebody listens.
+    """
+
+    def __init__(self, store: PageStore, app: ASGIApp, let_go: Callable[[], None] = lambda: None) -> None:
         self.store = store
+        self.let_go = let_go
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

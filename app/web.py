@@ -48,6 +48,8 @@ async def public_server(app: PublicPage, bind: Bind, stop: asyncio.Event) -> Asy
     front = Front(app.store, backend)
     listening = asyncio.create_task(front.serve(bind.host, bind.port, stop))
     listening.add_done_callback(lambda _: stop.set())
+    # Not at the application's own end: that comes after its last answer, and a stream of events has no last one.
+    listening.add_done_callback(lambda _: app.let_go())
     try:
         yield _server(front.naming_clients(app), Bind("127.0.0.1", backend))
     finally:

@@ -41,6 +41,7 @@ _relay_mails = Counter(
 )
 _RELAY_STATES = ("well", "recovering", "away", "braked")
 _relay_state = Gauge("stormdesk_relay_state", "1 for the state the relay was last seen in.", ["relay", "state"])
+_relay_seen: dict[str, str] = {}
 # The label is the name of an SMS centre, which only the settings can give.
 _centre_bound = Gauge("stormdesk_sms_centre_bound", "Whether the bind to an SMS centre stands.", ["centre"])
 _contacts = Counter("stormdesk_contacts_received", "Contacts that this process stored.", ["channel"])
@@ -104,7 +105,10 @@ def record_relay_mails(relay: str, *, sent: int, refused: int, broken: int, othe
 
 
 def record_relay_state(relay: str, state: str) -> None:
-    """`relay` was seen in `state` (well, recovering, away, braked)."""
+    """`relay` was seen in `state` (well, recovering, away, braked). Said after every batch, and seldom news."""
+    if _relay_seen.get(relay) == state:
+        return
+    _relay_seen[relay] = state
     for one in _RELAY_STATES:
         _relay_state.labels(relay, one).set(one == state)
 

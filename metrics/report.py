@@ -15,7 +15,7 @@ from foundation.errors import NotFound
 from metrics import report_people, report_storm
 from metrics.facts import cost_facts, incident_facts, promise_facts, update_facts
 from metrics.report_people import Outcome, People, Point
-from metrics.report_storm import Asked, Bar, Cases, ClaimClocks, Contacts
+from metrics.report_storm import Asked, Bar, Cases, ClaimClocks, Compensated, Contacts
 
 # As many incidents as a table can show side by side.
 COMPARED = 12
@@ -125,6 +125,7 @@ class Report:
     per_case: list[tuple[int, int]]
     asked: list[Asked]
     claims: ClaimClocks
+    compensated: list[Compensated]
     costs: list[Cost]
     others: list[Beside]
 
@@ -173,6 +174,7 @@ async def incident_report(tx: Tx, incident: str, *, now: datetime, limit: timede
         per_case=await report_storm.contacts_per_case(tx, incident),
         asked=await report_storm.asked(tx, incident),
         claims=await report_storm.claim_clocks(tx, incident, now=now),
+        compensated=await report_storm.compensated(tx, incident),
         costs=(await _costs(tx, [incident])).get(incident, []),
         others=await comparison(tx, known, limit=seconds),
     )

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from babel.numbers import get_currency_precision
 from sqlalchemy import Double, and_, case, cast, func, or_, select
 
 from foundation.database import Tx
-from metrics.facts import case_facts, claim_facts, contact_facts, pair_facts
+from metrics.facts import case_facts, claim_facts, contact_facts, pair_facts, payment_facts
 
 # Minutes that are counted together: five, and more only where a storm lasted so long that nobody could read it.
 _STEPS = (5, 60, 1440)
@@ -74,6 +75,17 @@ class ClaimClocks:
     late: int
     overdue: int
     appeals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Compensated:
+    """In one currency: how many entitlements were worked out, and how many paid; amounts in its units."""
+
+    currency: str
+    computed: int
+    entitled: float
+    payments: int
+    paid: float
 
 
 async def contacts(tx: Tx, incident: str, *, aware_at: datetime, now: datetime) -> Contacts:
@@ -153,6 +165,25 @@ async def claim_clocks(tx: Tx, incident: str, *, now: datetime) -> ClaimClocks:
     ).where(c.incident_id == incident)
     row = (await tx.execute(query)).one()
     return ClaimClocks(row.total, row.late, row.overdue, int(row.appeals))
+
+
+async def compensated(tx: Tx, incident: str) -> list[Compensated]:
+    """What people are entitled to and what of it was paid; what was made void counts as nothing."""
+    p = payment_facts.c
+    query = select(
+        p.currency,
+        func.count().filter(p.entitled_minor > 0),
+        func.sum(p.entitled_minor),
+        func.count().filter(p.paid_minor > 0),
+        func.sum(p.paid_minor),
+    )
+    found = []
+    for currency, computed, entitled, payments, paid in await tx.execute(
+        query.where(p.incident_id == incident).group_by(p.currency).order_by(p.currency)
+    ):
+        unit = 10 ** get_currency_precision(currency)
+        found.append(Compensated(currency, computed, float(entitled) / unit, payments, float(paid) / unit))
+    return found
 
 
 async def contacts_of_each(tx: Tx, incidents: Sequence[str]) -> dict[str, tuple[int, int, int]]:

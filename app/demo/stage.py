@@ -26,7 +26,7 @@ from app.postgres import application_url, embedded_postgres
 from foundation.database import Database
 from incidents import Component, Party, define_components, define_parties
 
-_DATABASE = "demo"
+DATABASE = "demo"
 _START_SECONDS = 60
 # Made up: nobody has arranged a sender anywhere.
 _PRICES = "country,price_minor,currency,sender_id\n*,7.5,EUR,NY flights\nUS,1.2,EUR,+12025550100\n"
@@ -113,7 +113,7 @@ def fresh_database(folder: Path) -> Iterator[str]:
     """The URL of an empty database with the newest schema, in an embedded PostgreSQL of its own."""
     with embedded_postgres(folder) as server:
         asyncio.run(_recreate(server))
-        url = with_database(server, _DATABASE)
+        url = with_database(server, DATABASE)
         migrate(url)
         yield url
 
@@ -129,7 +129,7 @@ async def running(place: Place) -> AsyncIterator[Processes]:
         port = int(await mailbox.stdout.readline() or 0)
         smpp_port = await _sms_centre(processes, place)
         # What serves and sends is a role that owns nothing; see docs/decisions/0020-audit.md.
-        lesser = with_database(await asyncio.to_thread(application_url, place.folder), _DATABASE)
+        lesser = with_database(await asyncio.to_thread(application_url, place.folder), DATABASE)
         processes.add_to_environment(_settings(place, lesser, port, smpp_port))
         place.release()
         operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{place.operations_port}"}
@@ -206,7 +206,7 @@ async def register_flights(database: Database) -> None:
 async def _recreate(server: str) -> None:
     connection = await asyncpg.connect(server)
     try:
-        await connection.execute(f'DROP DATABASE IF EXISTS "{_DATABASE}" WITH (FORCE)')
-        await connection.execute(f'CREATE DATABASE "{_DATABASE}"')
+        await connection.execute(f'DROP DATABASE IF EXISTS "{DATABASE}" WITH (FORCE)')
+        await connection.execute(f'CREATE DATABASE "{DATABASE}"')
     finally:
         await connection.close()

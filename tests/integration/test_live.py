@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +11,17 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from app.asgi import create_app
 from app.live import Live
 from app.public_page import PageStore
+from app.settings import Bind
+from app.web import public_server, run_until
 from foundation.database import Database
 from incidents import Component, define_components
 from tests.support.incidents import NOW, a_draft, a_page, declared, say
-from tests.support.pages import served
+from tests.support.pages import served, until_open
+from tests.support.ports import free_port
+from tests.support.web import parts_for
 
 ASK = b"GET /events HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\n\r\n"
 
@@ -85,3 +90,21 @@ async def test_beyond_a_bound_they_are_asked_to_load_again(incident: str, tmp_pa
                 head = await second.readuntil(b"\r\n\r\n")
         assert b" 503 " in head
         assert b"retry-after: 60" in head.lower()
+
+
+async def test_open_streams_do_not_hold_up_the_end(database_url: str, tmp_path: Path) -> None:
+    """Put together as `stormdesk serve` does: told to stop, it lets its listeners go, within seconds."""
+    parts = parts_for(database_url, tmp_path)
+    stop, port = asyncio.Event(), free_port()
+    async with AsyncExitStack() as block, public_server(create_app(parts), Bind("127.0.0.1", port), stop) as server:
+        block.push_async_callback(parts.database.close)
+        running = asyncio.create_task(run_until(stop, [server]))
+        await until_open(port)
+        readers = [await block.enter_async_context(_listening(port)) for _ in range(3)]
+        for reader in readers:
+            await reader.readuntil(b"retry: 5000\n\n")
+        stop.set()
+        async with asyncio.timeout(5):
+            await running
+            for reader in readers:
+                await reader.read()

@@ -1,5 +1,6 @@
 """The main job, small: `stormdesk demo --exit` in a process of its own, and every promise in its summary."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -9,14 +10,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from app.demo.processes import reserve_port
-from app.postgres import remove_cluster
+from app.demo.stage import DATABASE
+from app.migrations import with_database
+from app.postgres import embedded_postgres, remove_cluster
+from app.reports import drawn_report
+from foundation.database import driver
+from metrics import EXPORTS, Question, export
+from tests.support.personal import found_in, people_of
+from tests.support.report_figures import differences, figures_by_hand
+from tests.support.web import parts_for
 
 CUSTOMERS = 1500
 KEYS = [
@@ -60,8 +71,10 @@ def is_running(pid: int) -> bool:
 def test_the_main_job_keeps_its_promises(data: Path) -> None:
     demo = start_demo(data, "--exit")
     children: set[int] = set()
+    scraped = ""
     while demo.poll() is None:
         children |= children_of(demo.pid)
+        scraped = scrape(children) or scraped
         time.sleep(0.2)
     output, errors = demo.communicate()
     assert demo.returncode == 0, errors
@@ -79,6 +92,52 @@ def test_the_main_job_keeps_its_promises(data: Path) -> None:
         assert place in errors
     assert len(children) >= 5  # mailbox, SMS centre, web, two workers; PostgreSQL is nobody's child
     assert not [pid for pid in children if is_running(pid)]
+    with embedded_postgres(data / "demo") as url:
+        asyncio.run(the_record_is_true_and_names_nobody(with_database(url, DATABASE), data / "demo", scraped))
+
+
+def scrape(pids: set[int]) -> str:
+    """What Prometheus would read now of those processes that have an address for it."""
+    pages = ""
+    for pid in pids:
+        try:
+            settings = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+            address = dict(one.split("=", 1) for one in settings if "=" in one).get("STORMDESK_OPS_BIND")
+            if address:
+                pages += httpx2.get(f"http://{address}/metrics", timeout=10).text
+        except (OSError, httpx2.HTTPError):
+            continue  # it has just begun, or ended
+    return pages
+
+
+async def the_record_is_true_and_names_nobody(url: str, folder: Path, scraped: str) -> None:
+    """The report's numbers are those of the tables; metrics, logs and exports under pseudonyms name nobody."""
+    people = people_of(folder / "customers.csv")
+    assert len(people) > 4 * CUSTOMERS
+    parts = parts_for(url, folder)
+    async with parts.database.snapshot() as tx:
+        connection = await driver(tx)
+        now = await connection.fetchval("SELECT now()")
+        incident = await connection.fetchval("SELECT id FROM incidents")
+        by_hand = await figures_by_hand(connection, incident, now=now)
+        addresses = await connection.fetch("SELECT value FROM addresses UNION SELECT number FROM customers")
+    people |= {row[0] for row in addresses}
+    page = await drawn_report(replace(parts, clock=lambda: now), incident, "en")
+    # The story's own titles hold numbers: of flights, and a date.
+    title = page[page.index("<h1>") : page.index("</h1>")]
+    assert differences(page.replace(title, "<h1>"), by_hand) == []
+    texts = {"metrics": scraped, "report": page}
+    texts |= {path.name: path.read_text(errors="replace") for path in (folder / "logs").iterdir()}
+    for name in EXPORTS:
+        async with parts.database.snapshot() as tx:
+            texts[name] = b"".join([chunk async for chunk in export(tx, Question(name))]).decode()
+    async with parts.database.snapshot() as tx:
+        named = b"".join([chunk async for chunk in export(tx, Question("cases", personal=True))]).decode()
+    await parts.database.close()
+    assert found_in(named, people)  # so would anybody be
+    assert "stormdesk_deliveries" in scraped
+    assert len(texts["deliveries"]) > 4 * CUSTOMERS
+    assert {name: found for name, text in texts.items() if (found := found_in(text, people))} == {}
 
 
 def every_delivery_is_accounted_for(summary: dict[str, Any], data: Path) -> None:

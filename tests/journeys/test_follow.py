@@ -16,7 +16,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from playwright.async_api import Page
@@ -30,15 +29,7 @@ from incidents import UpdateText, register_components
 from notify.channels.webhook import WebhookChannel
 from notify.sender import Sender
 from notify.subscriptions import stop_token
-from tests.support.browser import (
-    Scheme,
-    Screen,
-    accessibility_faults,
-    chromium,
-    needs_chromium,
-    scrolls_sideways,
-    window,
-)
+from tests.support.browser import LOOKS, accessibility_faults, chromium, needs_chromium, scrolls_sideways, window
 from tests.support.followers import NEAR, OUTSIDE, Call, Machine, certificate, reply, resolver
 from tests.support.incidents import a_draft, declared, say
 from tests.support.ports import free_port
@@ -214,10 +205,9 @@ async def test_the_pages_read_well_everywhere(here: tuple[str, Parts, str, Sink]
         number = await (await driver(tx)).fetchval("SELECT number FROM customers WHERE kind = 'subscriber'")
     stop = f"{address}/follow/stop/{stop_token(parts.tokens, number)}"
     async with chromium() as browser:
-        for screen in get_args(Screen):
-            for scheme in get_args(Scheme):
-                async with window(browser, screen, scheme, scripts=True) as page:
-                    await _tour(page, address, incident, (link[0], stop), f"{screen}-{scheme}")
+        for screen, scheme in LOOKS:
+            async with window(browser, screen, scheme, scripts=True) as page:
+                await _tour(page, address, incident, (link[0], stop), f"{screen}-{scheme}")
 
 
 async def _tour(page: Page, address: str, incident: str, links: tuple[str, str], name: str) -> None:

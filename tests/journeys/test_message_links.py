@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast
 
 import pytest
 from playwright.async_api import Page
@@ -24,15 +24,7 @@ from incidents import Composer, UpdateText, approve, draft_update, publish, regi
 from notify.mail import MailFactory, mail_date
 from notify.messages import Message
 from notify.tables import deliveries, dispatches, messages
-from tests.support.browser import (
-    Scheme,
-    Screen,
-    accessibility_faults,
-    chromium,
-    needs_chromium,
-    scrolls_sideways,
-    window,
-)
+from tests.support.browser import LOOKS, accessibility_faults, chromium, needs_chromium, scrolls_sideways, window
 from tests.support.directory import a_customer
 from tests.support.incidents import BOSS, WRITER, a_draft, declared
 from tests.support.site import site
@@ -160,11 +152,10 @@ async def test_a_reader_finds_out_that_the_message_is_ours(mailed: Mailed) -> No
 
 async def test_the_pages_and_the_mail_read_well_everywhere(mailed: Mailed) -> None:
     async with chromium() as browser:
-        for screen in get_args(Screen):
-            for scheme in get_args(Scheme):
-                async with window(browser, screen, scheme, scripts=True) as page:
-                    for language in ("en", "nl"):
-                        await _read(page, mailed, language, f"{screen}-{scheme}" if language == "en" else "")
+        for screen, scheme in LOOKS:
+            async with window(browser, screen, scheme, scripts=True) as page:
+                for language in ("en", "nl"):
+                    await _read(page, mailed, language, f"{screen}-{scheme}" if language == "en" else "")
 
 
 async def _read(page: Page, mailed: Mailed, language: str, picture: str) -> None:

@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from playwright.async_api import Page
@@ -18,7 +17,7 @@ from notify.delivery import outcome
 from notify.outbox import Done, begin, claim, record
 from notify.reports import Report, take_reports
 from tests.journeys.test_desk import LOCAL, sign_in
-from tests.support.browser import Screen, accessibility_faults, chromium, needs_chromium, scrolls_sideways, window
+from tests.support.browser import LOOKS, accessibility_faults, chromium, needs_chromium, scrolls_sideways, window
 from tests.support.desk import a_person
 from tests.support.incidents import a_draft, declared, say
 from tests.support.people import COMPONENT, people
@@ -59,13 +58,12 @@ async def an_update_under_way(parts: Parts) -> str:
     return update_id
 
 
-@pytest.mark.parametrize("screen", get_args(Screen))
-async def test_what_a_customer_was_told_and_how_an_update_arrives(parts: Parts, screen: Screen) -> None:
+async def test_what_a_customer_was_told_and_how_an_update_arrives(parts: Parts) -> None:
     update_id = await an_update_under_way(parts)
     commander = await a_person(parts, "lee", "commander")
     async with site(parts) as address, chromium() as browser:
-        for number, scheme in enumerate(("light", "dark")):
-            async with window(browser, screen, scheme, scripts=True) as page:  # type: ignore[arg-type]  # two words
+        for number, (screen, scheme) in enumerate(LOOKS):
+            async with window(browser, screen, scheme, scripts=True) as page:
                 await sign_in(page, address, parts, commander, later=number)
                 await page.goto(f"{address}/desk/customers")
                 await page.get_by_label("Customer number").fill("C1")

@@ -141,7 +141,7 @@ _WINDOW = text("UPDATE incidents SET needed_from = :start, needed_until = :end W
 _GROUP = text("INSERT INTO incident_scope VALUES (:incident, 'group', :group)")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(directory=directories)
 async def test_the_audience_is_everyone_exposed_to_anything_affected(
     database: Database, directory: Mapping[str, Any]

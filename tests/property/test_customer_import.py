@@ -51,7 +51,7 @@ def test_every_line_is_a_good_or_a_bad_row(lines: list[bytes], end: bytes) -> No
     assert all(isinstance(one, Good) or (one.reason and one.raw.strip()) for one in rows)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(_lines, _ends)
 async def test_importing_again_changes_nothing(database: Database, lines: list[bytes], end: bytes) -> None:
     content = end.join([HEADER.encode(), *lines])

@@ -387,7 +387,7 @@ def test_deliveries_keep_to_the_rule_book(database_url: str) -> None:
             run_state_machine_as_test(
                 Deliveries,
                 settings=settings(
-                    max_examples=40,
+                    max_examples=20,
                     stateful_step_count=30,
                     deadline=None,
                     suppress_health_check=list(HealthCheck),

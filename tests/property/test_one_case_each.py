@@ -142,7 +142,7 @@ async def _same_whatever_the_order(world: World, storm: Sequence[Said], draw: st
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(storm=storms, draw=st.data())
 async def test_any_order_repetition_and_batching_gives_the_same_cases(

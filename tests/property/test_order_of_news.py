@@ -101,7 +101,7 @@ async def pause(milliseconds: int) -> None:
         st.tuples(st.sampled_from([25, 60]), st.lists(_results, min_size=2, max_size=5)), min_size=2, max_size=3
     ),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nobody_hears_the_older_after_the_newer(
     database_url: str, numbers: list[int], pauses: list[int], workers: list[tuple[int, list[Result]]]
 ) -> None:

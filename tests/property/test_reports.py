@@ -76,7 +76,7 @@ def test_whatever_comes_in_whatever_order_ends_in_the_same_state(database_url: s
 
         delivery = runner.run(begin())
 
-        @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
         @given(
             st.lists(st.lists(st.tuples(st.sampled_from(_KINDS), st.integers(0, 5)), max_size=4), max_size=5),
             st.integers(0, 5),

@@ -1,5 +1,6 @@
 """Debian's Chromium, driven by Playwright, for journeys as a person makes them."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,11 @@ _ARGUMENTS = [
 Screen = Literal["phone", "desktop"]
 Scheme = Literal["light", "dark"]
 SCREENS: dict[Screen, tuple[int, int]] = {"phone": (390, 844), "desktop": (1280, 900)}
+
+# Both widths and both colours, in two looks: each page is checked at each of them once, and layout and colour do not
+# meet. For pictures all four are taken.
+_LOOKS: list[tuple[Screen, Scheme]] = [("phone", "dark"), ("desktop", "light"), ("phone", "light"), ("desktop", "dark")]
+LOOKS = _LOOKS if os.environ.get("STORMDESK_SCREENSHOTS") else _LOOKS[:2]
 
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Chromium (Debian: package chromium)")
 

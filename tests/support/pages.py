@@ -19,7 +19,7 @@ async def served(store: PageStore, app: ASGIApp) -> AsyncIterator[int]:
     port = free_port()
     async with public_server(PublicPage(store, app), Bind("127.0.0.1", port), stop) as server:
         running = asyncio.create_task(run_until(stop, [server]))
-        await _until_open(port)
+        await until_open(port)
         try:
             yield port
         finally:
@@ -38,7 +38,7 @@ async def ask(port: int, request: bytes) -> bytes:
         await writer.wait_closed()
 
 
-async def _until_open(port: int) -> None:
+async def until_open(port: int) -> None:
     """Wait until the front listens, and the application behind it answers too (with no such page)."""
     async with asyncio.timeout(10):
         while True:

@@ -82,6 +82,7 @@ async def figures_by_hand(db: Driver, incident: str, *, now: datetime, limit: fl
     found |= await _contacts(db, incident, aware, now)
     found |= await _cases(db, incident)
     found |= await _claims(db, incident, now)
+    found |= await _compensated(db, incident)
     for other in await db.fetch(
         "SELECT id FROM incidents WHERE NOT exercise AND kind = 'incident' AND state = 'declared' AND aware_at <= $1",
         aware,
@@ -166,8 +167,13 @@ async def _curve(db: Driver, incident: str, aware: datetime) -> dict[str, float]
 
 
 async def _messages(db: Driver, incident: str) -> dict[str, float]:
+    # What a worker holds in a batch is being sent, whatever its row says.
     rows = await db.fetch(
-        f"SELECT d.channel, d.state, coalesce(d.reason, '') AS why, d.doubtful {_OF} AND c.kind <> 'staff'", incident
+        "SELECT d.channel, coalesce(d.reason, '') AS why, d.doubtful, CASE WHEN d.final_at IS NULL AND d.id IN"
+        " (SELECT unnest(delivery_ids) FROM batches WHERE lease_until IS NOT NULL) THEN 'sending'"
+        " ELSE d.state END AS state"
+        f" {_OF} AND c.kind <> 'staff'",
+        incident,
     )
     found: dict[str, float] = {"outcomes": len(rows), "doubtful": sum(row["doubtful"] > 0 for row in rows)}
     for row in rows:
@@ -286,6 +292,22 @@ async def _claims(db: Driver, incident: str, now: datetime) -> dict[str, float]:
     for row in rows:
         key = f"asked.{row['kind']}.{row['outcome'] or row['state']}"
         found[key] = found.get(key, 0) + 1
+    return found
+
+
+async def _compensated(db: Driver, incident: str) -> dict[str, float]:
+    owed = await db.fetch("SELECT currency, minor, state FROM entitlements WHERE incident_id = $1", incident)
+    paid = await db.fetch(
+        "SELECT p.currency, p.minor FROM payments p JOIN entitlements e ON e.id = p.entitlement_id"
+        " WHERE e.incident_id = $1 AND e.state = 'granted' AND p.state = 'paid'",
+        incident,
+    )
+    found: dict[str, float] = {}
+    for currency in {row["currency"] for row in owed}:
+        due = [row["minor"] for row in owed if row["currency"] == currency and row["state"] == "granted"]
+        sent = [row["minor"] for row in paid if row["currency"] == currency]
+        found |= {f"computed.{currency}": len(due), f"entitled.{currency}": sum(due) / 100}
+        found |= {f"payments.{currency}": len(sent), f"paid.{currency}": sum(sent) / 100}
     return found
 
 

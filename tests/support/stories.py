@@ -185,4 +185,26 @@ _STATEMENTS = (
       JOIN contacts k ON k.id = m.contact_id
      WHERE k.incident_id = :id AND d.outcome = 'rejected' AND d.id % 2 = 0
     """,
+    """
+    INSERT INTO entitlements (case_id, incident_id, scheme, since, kind, pays, component_key, reference, reference_key,
+                              passenger, passenger_key, facts, working, currency, minor, made_by, state, void_because)
+    SELECT id, :id, 'air', DATE '2026-01-01', 'compensation', 'account', 'K', number, number, '', '', '{}', '{}', 'EUR',
+           25000 + id % 3 * 15000, 'staff:c', CASE WHEN id % 8 = 0 THEN 'void' ELSE 'granted' END,
+           CASE WHEN id % 8 = 0 THEN 'mistake' ELSE '' END
+      FROM cases WHERE incident_id = :id AND id % 2 = 0
+    """,
+    """
+    INSERT INTO payment_runs (incident_id, pays, currency, payments, minor, made_by)
+    SELECT :id, 'account', 'EUR', count(*), sum(minor), 'staff:c' FROM entitlements
+     WHERE incident_id = :id AND state = 'granted'
+    """,
+    """
+    INSERT INTO payments (run_id, entitlement_id, minor, currency, payee, reference, state, paid_at, returned_at)
+    SELECT r.id, e.id, e.minor, e.currency, 'Anna Jansen', e.reference,
+           (ARRAY['paid', 'paid', 'planned', 'returned'])[e.id % 4 + 1],
+           CASE WHEN e.id % 4 < 2 THEN CAST(:until AS timestamptz) END,
+           CASE WHEN e.id % 4 = 3 THEN CAST(:until AS timestamptz) END
+      FROM entitlements e JOIN payment_runs r ON r.incident_id = e.incident_id
+     WHERE e.incident_id = :id AND e.state = 'granted'
+    """,
 )
