@@ -21,7 +21,7 @@ from babel.units import format_unit
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined, select_autoescape
 
 from app.static_files import asset
-from foundation.languages import NAMES, SPOKEN, in_language
+from foundation.languages import NAMES, SPOKEN, called_in, in_language
 from incidents import zone_city
 
 PACKAGES = ("app", "incidents", "claims", "notify", "metrics")
@@ -59,6 +59,7 @@ def environment(language: str) -> Environment:
     made.globals["languages"] = NAMES
     made.globals["asset"] = asset
     made.filters["moment"] = lambda at, zone: moment(at, zone, language)
+    made.filters["called_in"] = called_in
     made.filters["said_in"] = in_language
     made.filters["day"] = lambda day, length: format_date(day, length, locale="en_GB" if language == "en" else language)
     made.filters["span"] = lambda length: span(length, language)

@@ -9,6 +9,8 @@ from operator import itemgetter
 from types import MappingProxyType
 from typing import TypeVar
 
+from babel import Locale
+
 # The first is the one every text exists in, and what stands in for the others.
 SPOKEN = ("en", "nl", "de", "fr", "es")
 # Each in its own words: whoever looks for theirs may not read another.
@@ -32,6 +34,11 @@ def choose_language(*wishes: str | None, among: Collection[str] = SPOKEN) -> str
         if weight:
             return tag
     return SPOKEN[0]
+
+
+def called_in(tag: str, language: str) -> str:
+    """What a reader of `language` calls the language `tag`, as it stands in a sentence: `Englisch`, `anglais`."""
+    return Locale(tag).get_display_name(language) or NAMES[tag]
 
 
 def in_language(texts: Mapping[str, T], language: str) -> tuple[str, T]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from foundation.languages import NAMES, SPOKEN, in_language
+from foundation.languages import SPOKEN, called_in, in_language
 from incidents import statuspage_v2
 from incidents.records import Update
 from incidents.saying import Saying
@@ -82,7 +82,7 @@ class Composer:
             language,
             update=update,
             text=_inert(text),
-            untranslated=None if tag == language else NAMES[tag],
+            untranslated=None if tag == language else called_in(tag, language),
             corrected=corrected,
             corrected_title=escape_slots(in_language(corrected.texts, language)[1].title) if corrected else "",
             party=None if saying.party is None else escape_slots(saying.party),

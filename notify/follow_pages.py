@@ -152,7 +152,10 @@ class _FollowForm:
         if channel == "webhook":
             url = read_webhook(typed.get("url", ""), schemes=self._at.schemes)
             return str(url), url.host
-        mail = normalise_mail(typed.get("email", ""))
+        try:
+            mail = normalise_mail(typed.get("email", ""))
+        except BadAddress:  # in the words of a library, which has English only
+            raise BadAddress(_BAD_MAIL) from None
         if not is_sendable(mail):
             raise BadAddress(_BAD_MAIL)
         return mail, mail.rpartition("@")[2]

@@ -65,7 +65,7 @@ def read_webhook(text: str, *, schemes: tuple[str, ...] = ("https",)) -> Webhook
     path = parts.path or "/"
     target = f"{path}?{parts.query}" if parts.query else path
     if not _WRITTEN.fullmatch(target):
-        raise BadAddress("The address holds characters that must be written as %XX.")
+        raise BadAddress("The address holds characters that do not belong in one; write them percent-encoded.")
     # A @ means a mail domain to whoever looks for one; here it is only ever part of a path.
     target = target.replace("@", "%40")
     port = port if port is not None else (443 if parts.scheme == "https" else 80)

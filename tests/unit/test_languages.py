@@ -2,7 +2,7 @@
 
 import pytest
 
-from foundation.languages import choose_language
+from foundation.languages import SPOKEN, called_in, choose_language
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,7 @@ from foundation.languages import choose_language
 )
 def test_the_best_liked_language_we_speak_is_chosen(wishes: list[str | None], language: str) -> None:
     assert choose_language(*wishes) == language
+
+
+def test_a_language_is_called_as_its_reader_calls_it() -> None:
+    assert [called_in("en", language) for language in SPOKEN] == ["English", "Engels", "Englisch", "anglais", "inglés"]
