@@ -18,7 +18,7 @@ from app.desk import Desk
 from app.forms import every, read_body, read_form
 from app.outages import Outages
 from app.staff.accounts import case_worker
-from claims import agents, answering, appointments, regrouping
+from claims import agents, answering, appointments, regrouping, review
 from claims.case_view import show_case
 from claims.cases import close, hold, live_version, reopen
 from claims.deciding import decide
@@ -321,6 +321,7 @@ class _CasePages:
             saved = await saved_replies(tx, _language(shown))
             colleagues = await agents.everybody(tx)
             decided = await regrouping.decisions_about(tx, shown["number"])
+            near = await review.grey_pairs(tx, incident_id=shown["incident_id"], number=shown["number"], limit=3)
             outage = (await self._outages.outages(tx, {shown["incident_id"]})).get(shown["incident_id"])
         others: list[str] = []
         if "cases.work" in request.auth.scopes:
@@ -337,6 +338,7 @@ class _CasePages:
             saved=saved,
             colleagues={one.name: one.shown_name for one in colleagues},
             decided=decided,
+            near=near,
             others=others,
             kinds=ASKS_FOR,
             outcomes=OUTCOMES,

@@ -12,7 +12,7 @@ from functools import lru_cache
 from claims.identity import Evidence, Kind, Known
 from claims.names import PARTICLES, name_words
 from claims.placeholders import is_nobodys_mail, is_nobodys_phone, says_nothing, tells_apart
-from claims.profiles import Profile, birth_date, house_and_street, name_parts, phone_digits, visible
+from claims.profiles import Profile, birth_date, house_and_street, name_parts, one_script, phone_digits, visible
 from claims.submissions import Submission
 from notify import BadAddress, Clue, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 
@@ -151,7 +151,7 @@ def _folded(name: str) -> tuple[str, str]:
 
     Cut short: folding can make a letter into eighteen, and a key must fit into an index (2704 bytes in PostgreSQL).
     """
-    name = name if name.isascii() else _unmangled(name)
+    name = name if name.isascii() else one_script(_unmangled(name))
     head, _, tail = name.partition(",")
     surnames = name_words(fold_name(head))
     telling = [word for word in surnames if word not in PARTICLES]

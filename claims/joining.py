@@ -42,11 +42,11 @@ class _Change:
     actor: Actor
 
 
-async def join(connection: Driver, incident_id: str, batch: Sequence[Read]) -> None:
+async def join(connection: Driver, incident_id: str, batch: Sequence[Read]) -> list[Moved]:
     """Give the contacts of a batch their cases, and put right whatever they touch. The incident must be locked."""
     linked = await link(connection, incident_id, batch)
     region = await region_of(connection, incident_id, batch, linked.touched - {one.id for one in batch})
-    await _agree(connection, incident_id, region, _Change(batch, linked.found, SYSTEM))
+    return await _agree(connection, incident_id, region, _Change(batch, linked.found, SYSTEM))
 
 
 async def regroup(

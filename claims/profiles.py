@@ -14,6 +14,13 @@ from claims.names import PARTICLES
 from notify import fold_name, fold_reference
 
 _DIGITS = re.compile(r"\d+")
+# Greek and Cyrillic letters that look like Latin ones, and which.
+_LOOK_ALIKE = str.maketrans(
+    "\u03b1\u03b5\u03b9\u03bf\u03c1\u03c5\u03c7\u0391\u0395\u0399\u039f\u03a1\u03a5\u03a7"
+    "\u0430\u0435\u0456\u043e\u0440\u0441\u0443\u0445\u0455\u0410\u0415\u0406\u041e\u0420\u0421\u0423\u0425\u0405",
+    "aeiopyxAEIOPYXaeiopcyxsAEIOPCYXS",
+)
+_LATIN = re.compile(r"[A-Za-z]")
 _HOUSE_NUMBER = re.compile(r"^(\d+)\s+(.+)$|^(.+?)\s+(\d+)$")
 
 
@@ -46,8 +53,19 @@ def name_parts(name: str, surname: str) -> tuple[str, str]:
 
 
 def visible(text: str) -> str:
-    """`text` without what cannot be seen: zero-width spaces come along in copying."""
-    return text if text.isascii() else "".join(one for one in text if unicodedata.category(one) != "Cf")
+    """`text` without what cannot be seen: zero-width spaces come along in copying. Nor letters that only look Latin."""
+    if text.isascii():
+        return text
+    return one_script("".join(one for one in text if unicodedata.category(one) != "Cf"))
+
+
+def one_script(text: str) -> str:
+    """`text` with the Greek and Cyrillic letters made Latin that look so, in words that have Latin letters too.
+
+    A word in a script of its own stays what it is.
+    """
+    words = text.split(" ")
+    return " ".join(word.translate(_LOOK_ALIKE) if _LATIN.search(word) else word for word in words)
 
 
 def birth_date(text: str) -> str:

@@ -27,6 +27,7 @@ from claims.ports import Outage, OutageLookup
 from claims.profiles import meeting_points
 from claims.resemblance import is_named
 from claims.returning import returned
+from claims.settling import settle
 from claims.submissions import NOTHING_SAID, Submission, named_incident, stored_submission
 from claims.threading import threads
 from foundation.database import Database, DatabaseAway, Driver, Tx, driver
@@ -119,7 +120,8 @@ class Resolver:
         batches, unplaced = await self._by_incident(tx, read, said, came, current)
         for incident_id in sorted(batches):  # in one order everywhere, so that two workers cannot wait in a circle
             await casebook.lock_incident(connection, incident_id)
-            await join(connection, incident_id, batches[incident_id])
+            if moved := await join(connection, incident_id, batches[incident_id]):
+                await settle(tx, [one.contact_id for one in moved])
         await heard(connection, said, {one.id: one.received_at for one in waiting})
         await note_due(connection, said.keys())
         if unplaced:

@@ -37,6 +37,7 @@ SELECT DISTINCT ON (least(a.case_id, b.case_id), greatest(a.case_id, b.case_id))
   JOIN cases ca ON ca.id = a.case_id
   JOIN cases cb ON cb.id = b.case_id
  WHERE a.case_id <> b.case_id AND ($1::text IS NULL OR a.incident_id = $1)
+   AND ($2::text IS NULL OR $2 IN (ca.number, cb.number))
    AND NOT EXISTS (
         SELECT FROM identity_sides x JOIN identity_sides y ON y.decision_id = x.decision_id AND y.side <> x.side
           JOIN identity_decisions d ON d.id = x.decision_id
@@ -48,13 +49,22 @@ SELECT DISTINCT ON (least(a.case_id, b.case_id), greatest(a.case_id, b.case_id))
 
 
 async def grey_pairs(
-    tx: Tx, *, incident_id: str | None = None, after: tuple[int, int] = (0, 0), limit: int = 50
+    tx: Tx,
+    *,
+    incident_id: str | None = None,
+    number: str | None = None,
+    after: tuple[int, int] = (0, 0),
+    limit: int = 50,
 ) -> Sequence[GreyPair]:
-    """Pairs that wait for a person, in order of their ids: one of each two cases, none that somebody has decided."""
+    """Pairs that wait for a person, in order of their ids: one of each two cases, none that somebody has decided.
+
+    `number`: only those with a contact of this live case.
+    """
     rows = await (await driver(tx)).fetch(
-        f"SELECT * FROM ({_PAIRS}) pairs WHERE (one_id, other_id) > ($2::bigint, $3::bigint)"  # noqa: S608 (our own text)
-        " ORDER BY one_id, other_id LIMIT $4",
+        f"SELECT * FROM ({_PAIRS}) pairs WHERE (one_id, other_id) > ($3::bigint, $4::bigint)"  # noqa: S608 (our own text)
+        " ORDER BY one_id, other_id LIMIT $5",
         incident_id,
+        number,
         *after,
         limit,
     )
@@ -66,6 +76,7 @@ async def count_grey_pairs(tx: Tx, *, incident_id: str | None = None) -> int:
     found: int = await (await driver(tx)).fetchval(
         f"SELECT count(*) FROM ({_PAIRS}) pairs",  # noqa: S608 (our own text)
         incident_id,
+        None,
     )
     return found
 

@@ -8,13 +8,17 @@ import re
 import time
 import unicodedata
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from app.bench.identity_records import Record, Score, score
 
 # Splink gives probabilities; where to cut is up to its user. It is given both, and the better counts.
 THRESHOLDS = (0.5, 0.9)
+# What it learns from where a file lacks what its settings would learn from.
+_TRAINED_ON_ELSE = (("surname",), ("given_name",), ("email",), ("phone",), ("reference",), ("customer_number",))
+
+_Names = tuple[str, ...]
 
 
 def splink(records: Sequence[Record]) -> dict[str, float]:
@@ -39,8 +43,10 @@ def splink(records: Sequence[Record]) -> dict[str, float]:
 
 def _groups(records: Sequence[Record]) -> list[Score]:
     import pandas as pd  # noqa: PLC0415 (a development package)
-    from splink import DuckDBAPI, Linker, SettingsCreator  # noqa: PLC0415 (a development package)
+    from splink import DuckDBAPI, Linker, SettingsCreator, block_on  # noqa: PLC0415 (a development package)
 
+    if len(records) < 2:
+        return [score(records, {one["record_id"]: 0 for one in records})]
     frame = pd.DataFrame([_normalised(one) for one in records])
     told = {name for name in frame.columns if frame[name].notna().sum() > len(frame) // 50}
     comparisons, blocking, certain, trained_on, recall, pairs = (
@@ -53,10 +59,13 @@ def _groups(records: Sequence[Record]) -> list[Score]:
         blocking_rules_to_generate_predictions=blocking,
     )
     linker: Any = Linker(DuckDBAPI().register(frame), settings)
-    linker.training.estimate_probability_two_random_records_match(certain, recall=recall)
+    if sure := _agreeing(frame, certain):
+        linker.training.estimate_probability_two_random_records_match([block_on(*one) for one in sure], recall=recall)
     linker.training.estimate_u_using_random_sampling(max_pairs=pairs, seed=2)
-    for rule in trained_on:
-        linker.training.estimate_parameters_using_expectation_maximisation(rule)
+    # A rule by which it learns must leave something to compare.
+    rules = [names for names in (*trained_on, *_TRAINED_ON_ELSE) if told - {"record_id", *names}]
+    for names in _agreeing(frame, rules)[:2]:
+        linker.training.estimate_parameters_using_expectation_maximisation(block_on(*names))
     predicted = linker.inference.predict(threshold_match_probability=0.3)
     found = []
     for threshold in THRESHOLDS:
@@ -67,7 +76,16 @@ def _groups(records: Sequence[Record]) -> list[Score]:
     return found
 
 
-def _plain(told: set[str]) -> tuple[list[Any], list[Any], list[Any], list[Any], float, float]:
+def _agreeing(frame: Any, rules: Iterable[_Names]) -> list[_Names]:
+    """Those rules by which any two records of this file agree; Splink learns nothing from others, and stops at them."""
+    return [
+        names
+        for names in rules
+        if set(names) <= set(frame.columns) and frame.dropna(subset=[*names]).duplicated([*names]).any()
+    ]
+
+
+def _plain(told: set[str]) -> tuple[list[Any], list[Any], list[_Names], list[_Names], float, float]:
     """For names, birth dates and addresses, with or without a number of the person's own."""
     import splink.comparison_library as cl  # noqa: PLC0415 (a development package)
     from splink import block_on  # noqa: PLC0415 (a development package)
@@ -80,23 +98,23 @@ def _plain(told: set[str]) -> tuple[list[Any], list[Any], list[Any], list[Any], 
         cl.ExactMatch("street_number").configure(term_frequency_adjustments=True),
     ]
     blocking = [block_on(name) for name in ("given_name", "surname", "birth_date", "postcode")]
-    certain = [block_on("given_name", "surname", "birth_date")]
-    trained_on = [block_on("birth_date"), block_on("postcode")]
+    certain: list[_Names] = [("given_name", "surname", "birth_date")]
+    trained_on: list[_Names] = [("birth_date",), ("postcode",)]
     for number in ("customer_number", "reference"):
         if number in told:
             comparisons.append(cl.DamerauLevenshteinAtThresholds(number, [1, 2]))
             blocking.append(block_on(number))
-            certain.append(block_on(number))
+            certain.append((number,))
     if "customer_number" in told:
         return comparisons, blocking, certain, trained_on, 0.9, 1e6
     comparisons.append(cl.JaroWinklerAtThresholds("street", [0.9, 0.8]))
     more = (("street_number", "street"), ("street", "suburb"), ("surname", "suburb"))
     blocking += [block_on(*names) for names in more]
-    certain.append(block_on("surname", "postcode", "birth_date"))
+    certain.append(("surname", "postcode", "birth_date"))
     return comparisons, blocking, certain, trained_on, 0.8, 5e6
 
 
-def _mail_and_phone(told: set[str]) -> tuple[list[Any], list[Any], list[Any], list[Any], float, float]:
+def _mail_and_phone(told: set[str]) -> tuple[list[Any], list[Any], list[_Names], list[_Names], float, float]:
     """For records with mail addresses and phone numbers, whatever else they say."""
     import splink.comparison_library as cl  # noqa: PLC0415 (a development package)
     from splink import block_on  # noqa: PLC0415 (a development package)
@@ -122,14 +140,14 @@ def _mail_and_phone(told: set[str]) -> tuple[list[Any], list[Any], list[Any], li
         block_on("given_name", "surname"),
         block_on("substr(email, 1, 8)"),
     ]
-    certain = [block_on("email", "surname")]
+    certain: list[_Names] = [("email", "surname")]
     if "phone" in told:
         blocking += [block_on("phone"), block_on("substr(phone, 1, 8)", where)]
-        certain.append(block_on("phone", "surname"))
+        certain.append(("phone", "surname"))
     if "birth_date" in told:
         blocking.append(block_on("birth_date", where))
     blocking += [block_on(name) for name in numbers]
-    return comparisons, blocking, certain, [block_on(where, "surname"), block_on("email")], 0.8, 5e6
+    return comparisons, blocking, certain, [(where, "surname"), ("email",)], 0.8, 5e6
 
 
 def _normalised(record: Record) -> dict[str, str | None]:

@@ -309,6 +309,34 @@ async def test_whoever_is_taken_out_keeps_their_claim_and_nothing_that_was_said_
     assert "We cannot find a ticket" in await desk.see(other)
 
 
+async def test_new_evidence_that_takes_a_case_apart_leaves_each_their_own_claims_clocks_and_answers(
+    desk: Office, database: Database
+) -> None:
+    await a_customer(database, "Ben Bos", number="N-0002")
+    agency = {"email": "desk@trips.example", "asks_for": "refund"}
+    kim = await desk.tell(message="Kim's", name="Kim Kok", **agency)
+    anna = await desk.tell(message="Anna's", customer_number="N-0001", **agency)
+    number = await desk.number_of(anna)
+    assert await desk.number_of(kim) == number
+    await desk.call(f"cases/{number}/decide", REFUSAL)
+    before = await desk.call(f"cases/{number}")
+    await desk.call(f"cases/{number}/close", {})
+    ben = await desk.tell(message="Ben's", customer_number="N-0002", **agency)
+    numbers = {await desk.number_of(link) for link in (kim, anna, ben)}
+    assert len(numbers) == 3
+    assert "We cannot find a ticket" in await desk.see(kim)
+    assert "We cannot find a ticket" not in await desk.see(anna)
+    apart = await desk.call(f"cases/{await desk.number_of(anna)}")
+    assert (apart["state"], [one["state"] for one in apart["claims"]]) == ("open", ["open"])
+    assert [one["answered_at"] for one in apart["contacts"]] == [None]
+    assert [(one["kind"], one["due_at"]) for one in apart["clocks"] if one["state"] == "running"] == [
+        ("first_answer", before["contacts"][1]["answer_by"]),
+        ("claim", before["claims"][1]["decide_by"]),
+    ]
+    rest = await desk.call(f"cases/{number}")
+    assert (rest["state"], [one["state"] for one in rest["claims"]]) == ("closed", ["decided"])
+
+
 async def test_two_cases_joined_by_hand_are_one_for_customer_and_clocks(desk: Office) -> None:
     first = await desk.tell(message="One", name="Kim Kok", email="kim@x.example", asks_for="refund")
     second = await desk.tell(message="Two", name="Pim Pit", email="pim@y.example", asks_for="expenses")

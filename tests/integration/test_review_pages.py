@@ -22,6 +22,10 @@ async def test_a_pair_is_shown_side_by_side_and_answered(database: Database, dat
             assert page.status_code == 200
             for shown in ("1 pair waits", "one@home.example", "two@work.example", "&lt;b&gt;home", "for one person"):
                 assert shown in page.text, shown
+            assert "mail address" in page.text
+            here = (await web.get(f"/desk/cases/{await desk.number_of(one)}")).text
+            for shown in ("Why this is not one case with", "different: against", "Would have told more:"):
+                assert shown in here, shown
             typed = {"csrf": field(page), "one": field(page, "one"), "other": field(page, "other")}
             refused = await web.post("/desk/review", data={**typed, "answer": "same", "why": " "})
             assert refused.status_code == 422

@@ -5,7 +5,7 @@ import pytest
 
 from claims.evidence import clues_in, profile_in
 from claims.identity import Key
-from claims.profiles import Profile
+from claims.profiles import Profile, one_script
 from claims.resemblance import WEIGHTS, resemblance
 from claims.submissions import Submission
 
@@ -91,3 +91,21 @@ def test_what_a_household_shares_counts_once_between_two_of_one_surname() -> Non
     found = resemblance(one, says(name="Ben Jansen", reference="AB12CD", email="j@home.example", phone="0612345678"))
     assert found.outcome == "apart"
     assert [each.field for each in found.agreed if each.level == "household"] == ["mail", "phone"]
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Lei Johan\u0455son", "Lei Johansson"),
+        ("Kate \u0421larke", "Kate Clarke"),
+        ("\u0395mma Ad\u0430ms", "Emma Adams"),
+        ("\u041e\u043b\u0435\u0433 \u0420\u043e\u0441\u0441", "\u041e\u043b\u0435\u0433 \u0420\u043e\u0441\u0441"),
+    ],
+)
+def test_letters_that_only_look_latin_are_read_as_they_look_in_a_latin_word(said: str, meant: str) -> None:
+    one, other = (Submission(name=name, suburb=name) for name in (said, meant))
+    assert profile_in(one, clues_in(one)) == profile_in(other, clues_in(other))
+
+
+def test_a_word_in_a_script_of_its_own_stays_what_it_is() -> None:
+    assert one_script("\u0420\u043e\u0441\u0441 Ross") == "\u0420\u043e\u0441\u0441 Ross"
