@@ -3,7 +3,7 @@
 An acknowledgement goes to an address only if it is proven to be its writer's: the directory has it for that customer,
 the message answers one of ours sent there, the mail server in front of us vouches for the sender, or a phone network
 gave the number. An address that somebody merely typed gets nothing: they have the receipt on their screen, and whoever
-types a stranger's address makes us write to nobody. See docs/decisions/0028-files-and-acknowledgements.md.
+types a stranger's address makes us write to nobody. See docs/decisions/0030-files-and-acknowledgements.md.
 """
 
 import re

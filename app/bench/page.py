@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from pathlib import Path
 from statistics import median
 
@@ -21,36 +20,20 @@ from starlette.applications import Starlette
 
 from app.answers import Answer
 from app.bench.machine import machine
+from app.bench.page_fan_out import fan_out
+from app.bench.page_storm import say, status_page, storm
 from app.bench.ports import free_port, wait_until_open
-from app.demo.flights import flights
 from app.migrations import migrate
 from app.postgres import embedded_postgres
 from app.public_page import PageRequest, PageStore, PublicPage
 from app.settings import Bind
-from app.static_files import static_files
-from app.templates import render
 from app.web import public_server, run_until
-from foundation.actors import SYSTEM
-from foundation.clock import system_clock
 from foundation.database import Database
-from incidents import (
-    Component,
-    Composer,
-    Declaration,
-    Draft,
-    StatusPage,
-    UpdateText,
-    declare,
-    define_components,
-    draft_update,
-    publish,
-)
 
 CONNECTIONS = 64
 ROUNDS = 3
-_NAME, _URL, _ZONE = "Bench", "https://status.example.com", "America/New_York"
 # What a phone sends: parsing it is part of the work.
-_REQUEST = {
+REQUEST = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "Accept-Encoding": "gzip, deflate, br",
     "Accept-Language": "en-GB,en;q=0.9",
@@ -68,7 +51,7 @@ def bench_page(seconds: float = 5) -> dict[str, object]:
         status_dir = Path(folder) / "status"
         render_seconds = _make_page(Path(folder), status_dir)
         page = PageStore(status_dir).answer(
-            PageRequest("/", accept_encoding=_REQUEST["Accept-Encoding"], accept_language="en")
+            PageRequest("/", accept_encoding=REQUEST["Accept-Encoding"], accept_language="en")
         )
         assert page is not None
         ports = [running.enter_context(_ours(status_dir))]
@@ -84,12 +67,14 @@ def bench_page(seconds: float = 5) -> dict[str, object]:
         "per_second": round(per_second),
         "baseline": {"name": "nginx", "per_second": round(baseline)} if baseline else None,
         "ratio": round(per_second / baseline, 3) if baseline else None,
-        **({} if nginx else {"note": "nginx is not installed (Debian: package nginx-light)."}),
+        **({} if nginx else {"note": "nginx is not installed (Debian: package nginx)."}),
         "rounds": [[round(rate) for rate in of_one] for of_one in figures],  # far apart: the machine was busy
         "page_bytes": len(page.body),
+        "encoding": dict(page.headers).get(b"content-encoding", b"none").decode(),
         "connections": CONNECTIONS,
         "load": "wrk, one thread, on the same machine",
         "render_seconds": round(render_seconds, 3),
+        "fan_out": fan_out(generator, REQUEST),
         "machine": machine(),
     }
 
@@ -103,29 +88,11 @@ def _make_page(folder: Path, status_dir: Path) -> float:
 
 async def _publish(url: str, status_dir: Path) -> float:
     database = Database(url)
-    page = StatusPage(
-        status_dir, render=render, page_name=_NAME, public_url=_URL, time_zone=_ZONE, assets=static_files()
-    )
-    text = UpdateText(
-        "Flights are cancelled", "Snow has closed the airports.\n\nNobody needs to queue.", "Stay at home."
-    )
-    now = system_clock()
-    async with database.transaction() as tx:
-        await define_components(
-            tx, [Component(one.key, one.name, one.group, position=one.position) for one in flights()]
-        )
-        cancelled = [one.key for one in flights() if one.cancelled]
-        title = {"en": "A snowstorm", "nl": "Een sneeuwstorm"}
-        incident = await declare(tx, SYSTEM, Declaration(title, "major", now, cancelled), now=now)
-        for _ in range(3):
-            draft = Draft(
-                "identified", {"en": text, "nl": text}, now + timedelta(hours=1), component_status="major_outage"
-            )
-            written = await draft_update(tx, SYSTEM, incident.id, draft, now=now)
-            compose = Composer(render, _NAME, _URL, _ZONE).messages
-            await publish(tx, SYSTEM, written.id, compose, now=now, needed=0)
+    incident = await storm(database)
+    for _ in range(3):
+        await say(database, incident, "Flights are cancelled")
     began = time.perf_counter()
-    await page.refresh(database)
+    await status_page(status_dir).refresh(database)
     took = time.perf_counter() - began
     await database.close()
     return took
@@ -157,14 +124,13 @@ def _serve(status_dir: Path, port: int) -> None:
 
 @contextmanager
 def _nginx(program: str, folder: Path, page: Answer) -> Iterator[int]:
-    """One worker of nginx with the compressed page as a file beside an empty plain one, and our headers."""
+    """One worker of nginx with the page as we pack it (br or gzip) as its file, and our headers, the encoding too."""
     port = free_port()
     root = folder / "www"
     root.mkdir()
-    (root / "index.html").write_bytes(b"plain")
-    (root / "index.html.gz").write_bytes(page.body)
+    (root / "index.html").write_bytes(page.body)
     folder.chmod(0o755)
-    own = ("content-type", "content-length", "content-encoding", "etag", "vary")
+    own = ("content-type", "content-length", "etag")
     headers = [(name.decode(), value.decode()) for name, value in page.headers if name.decode() not in own]
     settings = folder / "nginx.conf"
     settings.write_text(_NGINX.format(
@@ -188,7 +154,7 @@ http {{
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3;
   uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5; open_file_cache max=100;
   server {{
-    listen 127.0.0.1:{port} backlog=4096; root {root}; gzip_static on; gzip_vary on; etag on;
+    listen 127.0.0.1:{port} backlog=4096; root {root}; gzip off; etag on;
     {headers}
   }}
 }}
@@ -204,7 +170,7 @@ def _in_turns(generator: str, ports: Sequence[int], seconds: float) -> list[list
 
 
 def _load(generator: str, port: int, seconds: int) -> float:
-    headers = [part for name, value in _REQUEST.items() for part in ("-H", f"{name}: {value}")]
+    headers = [part for name, value in REQUEST.items() for part in ("-H", f"{name}: {value}")]
     command = [generator, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", *headers, f"http://127.0.0.1:{port}/"]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or (found := re.search(r"Requests/sec:\s+([0-9.]+)", said)) is None:

@@ -13,7 +13,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until_open(port: int, *, seconds: float = 15) -> None:
+def wait_until_open(port: int, *, seconds: float = 60) -> None:
     """Return once somebody listens on `port`; OSError after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:

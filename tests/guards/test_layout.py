@@ -80,3 +80,12 @@ def test_everything_asked_for_is_locked(wanted: str, lock: str) -> None:
     locked = {name.lower() for name in re.findall(r"^([A-Za-z0-9._-]+)", (ROOT / lock).read_text(), re.MULTILINE)}
     asked = re.findall(r"^([A-Za-z0-9._-]+)", (ROOT / wanted).read_text(), re.MULTILINE)
     assert {name.lower() for name in asked if not name.startswith("-")} <= locked
+
+
+def test_every_decision_has_a_number_of_its_own_and_says_it() -> None:
+    """References name the number; two of one number are what branches beside each other bring."""
+    files = sorted((ROOT / "docs/decisions").glob("*.md"))
+    numbers = [int(path.name[:4]) for path in files]
+    assert len(numbers) == len(set(numbers))
+    for number, path in zip(numbers, files, strict=True):
+        assert path.read_text().startswith(f"# {number}. "), path.name
