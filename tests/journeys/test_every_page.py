@@ -109,6 +109,7 @@ async def reached(parts: Parts, address: str) -> dict[str, str]:
         "/desk/incidents/{id}/updates/new": f"/desk/incidents/{incident}/updates/new",
         "/desk/cases/{number}": f"/desk/cases/{case}",
         "/desk/cases/{number}/compensation": f"/desk/cases/{case}/compensation",
+        "/desk/cases/{number}/offers": f"/desk/cases/{case}/offers",
         "/desk/reports/{id}": f"/desk/reports/{incident}",
     }
 
