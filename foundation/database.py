@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, TypeAlias, cast
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import MetaData, text
@@ -25,6 +26,7 @@ metadata = MetaData(
 )
 
 Tx = AsyncConnection
+_GOODBYE = 2  # seconds for a connection to end in order
 
 if TYPE_CHECKING:  # generic in its stubs only
     Driver: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -70,6 +72,7 @@ class Database:
             return await asyncpg.connect(url, timeout=10, server_settings=fixed | settings)
 
         self._connect = connect
+        self._dedicated: WeakSet[Driver] = WeakSet()
         self.engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=connect,
@@ -113,11 +116,13 @@ class Database:
     async def dedicate(self, **settings: str) -> Driver:
         """A driver's connection outside of the pool, with server settings of its own, for a loop that never rests.
 
-        For such a loop the pool and SQLAlchemy cost more than the statements. Use it with `dedicated_transaction`, and
-        close it yourself. Raises `DatabaseAway`.
+        For such a loop the pool and SQLAlchemy cost more than the statements. Use it with `dedicated_transaction`. It
+        ends with `close`, if you have not closed it before. Raises `DatabaseAway`.
         """
         with _away_unless_reached():
-            return await self._connect(**settings)
+            made = await self._connect(**settings)
+        self._dedicated.add(made)
+        return made
 
     @asynccontextmanager
     async def _begun(self) -> AsyncIterator[Tx]:
@@ -125,7 +130,10 @@ class Database:
             yield tx
 
     async def close(self) -> None:
-        """Close every connection of the pool."""
+        """Close every connection: the pool's, and those that were dedicated."""
+        for one in list(self._dedicated):
+            if not one.is_closed():
+                await one.close(timeout=_GOODBYE)
         await self.engine.dispose()
 
 

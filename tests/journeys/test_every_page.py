@@ -19,6 +19,9 @@ from app.staff.accounts import add_user, open_link
 from app.wiring import Parts
 from foundation.database import driver
 from incidents import draft_update
+from incidents.alert_payloads import Alert, Notice
+from incidents.alerts import take_alerts
+from incidents.maintenance import Plan, schedule
 from notify.references import References, delivery_reference
 from notify.subscriptions import confirm_token, stop_token
 from tests.journeys.test_desk import LOCAL, sign_in
@@ -79,6 +82,12 @@ async def reached(parts: Parts, address: str) -> dict[str, str]:
         incident = await declared(tx, components=[COMPONENT], started_at=now, now=now)
         update = (await say(tx, incident, a_draft(next_update_at=now + timedelta(hours=1)), now=now)).update.id
         draft = (await draft_update(tx, WRITER, incident, a_draft(next_update_at=now + timedelta(hours=2)), now=now)).id
+        alert = Alert("a", "firing", {"alertname": "a"}, {}, now, None)
+        opened = (await take_alerts(tx, Notice("prometheus", "a", "a", [alert]), now=now)).incident_id
+        title = {"en": "A new server", "nl": "Een nieuwe server"}
+        begins = now + timedelta(hours=1)
+        plan = Plan(title, begins, begins + timedelta(hours=1), [COMPONENT])
+        planned = (await schedule(tx, WRITER, plan, now=now)).id
         welcome = await open_link(tx, await add_user(tx, "new", ["agent"]), now=parts.clock())
         subscriber = await a_subscriber(tx, "S-1", "zoe@example.org", incident)
         connection = await driver(tx)
@@ -107,6 +116,10 @@ async def reached(parts: Parts, address: str) -> dict[str, str]:
         "/desk/updates/{id}/edit": f"/desk/updates/{draft}/edit",
         "/desk/incidents/{id}": f"/desk/incidents/{incident}",
         "/desk/incidents/{id}/updates/new": f"/desk/incidents/{incident}/updates/new",
+        "/desk/incidents/{id}/declare": f"/desk/incidents/{opened}/declare",
+        "/desk/incidents/{id}/scope": f"/desk/incidents/{incident}/scope",
+        "/desk/incidents/{id}/postmortem": f"/desk/incidents/{incident}/postmortem",
+        "/desk/incidents/{id}/work": f"/desk/incidents/{planned}/work",
         "/desk/cases/{number}": f"/desk/cases/{case}",
         "/desk/cases/{number}/compensation": f"/desk/cases/{case}/compensation",
         "/desk/cases/{number}/offers": f"/desk/cases/{case}/offers",
@@ -176,5 +189,7 @@ async def _links(page: Page, address: str) -> list[str]:
 
 
 async def _incidents(parts: Parts) -> list[str]:
+    """Those that have a page of their own."""
     async with parts.database.snapshot() as tx:
-        return [row[0] for row in await (await driver(tx)).fetch("SELECT id FROM incidents")]
+        told = "SELECT id FROM incidents WHERE state = 'declared' AND kind = 'incident'"
+        return [row[0] for row in await (await driver(tx)).fetch(told)]
