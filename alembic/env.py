@@ -51,8 +51,8 @@ def _migrate(connection: Connection) -> None:
     try:
         with context.begin_transaction():
             context.run_migrations()
-        with connection.begin():
-            connection.execute(text(_FACTS_FOR_ANALYSTS))
+        connection.execute(text(_FACTS_FOR_ANALYSTS))
+        connection.commit()
     finally:
         connection.rollback()
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})

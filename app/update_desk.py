@@ -143,7 +143,8 @@ class _UpdatePages:
                 await trial.rollback()
         except (Invalid, Conflict) as wrong:
             refused = wrong
-        return self._desk.page(request, "app/update-look.html", shown=found, unfit=refused)
+        status = 200 if refused is None else 422 if isinstance(refused, Invalid) else 409
+        return self._desk.page(request, "app/update-look.html", status, shown=found, unfit=refused)
 
     def _draft(self, typed: Mapping[str, str]) -> Draft:
         phase = typed.get("phase", "")

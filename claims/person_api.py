@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from claims import regrouping, review
+from claims.cases import live_version
 from claims.desk_api import actor, number_in
 from claims.desk_bodies import MergeBody, PairBody, SplitBody, UndoBody
 from claims.drawing import json_answer
@@ -113,10 +114,10 @@ class _Persons:
     @call(gives=list[DecisionAboutShown], refuses={NotFound: ("no_such_case",)})
     async def decisions(self, request: Request) -> Response:
         """What people decided about who is whom in this case, undone or not."""
+        number = request.path_params["number"]
         async with self._database.snapshot() as tx:
-            return json_answer(
-                [asdict(one) for one in await regrouping.decisions_about(tx, request.path_params["number"])]
-            )
+            await live_version(tx, number)  # a case that is not there is not one about which nothing was decided
+            return json_answer([asdict(one) for one in await regrouping.decisions_about(tx, number)])
 
     @needs("cases.work")
     @call(

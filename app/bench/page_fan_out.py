@@ -94,7 +94,7 @@ async def _seconds_until_seen(database: Database, port: int, page: StatusPage, i
     began = time.perf_counter()
     await say(database, incident, title)
     writing = asyncio.create_task(page.refresh(database))
-    while title.encode() not in await _first_page(port):  # noqa: ASYNC110 - it asks as a reader does
+    while title.encode() not in await _first_page(port):  # noqa: ASYNC110 (it asks as a reader does)
         await asyncio.sleep(0.01)
     seen = time.perf_counter() - began
     await writing

@@ -103,7 +103,8 @@ function previewing(form) {
     const turn = ++asked;
     try {
       const answer = await fetch(form.dataset.preview, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-      if (!answer.ok || turn !== asked) return;
+      // What is not yet fit to go out comes back as a refusal that says what is missing.
+      if (![200, 409, 422].includes(answer.status) || turn !== asked) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       here.replaceChildren(...page.body.childNodes);
       here.hidden = false;

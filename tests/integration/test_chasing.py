@@ -88,7 +88,7 @@ async def test_a_warning_before_and_an_alarm_after_once_each(database: Database,
         """
         said = await tx.scalar(text(subject))
     assert (promise.state, promise.warned_at, promise.alarmed_at) == ("missed", warned, late)
-    assert str(said) == "De volgende update moet er om 8 feb 2026, 15:30 CET zijn: Inchecken lukt niet"
+    assert str(said) == "De volgende update moet er zijn op 8 feb 2026, 15:30 CET: Inchecken lukt niet"
 
 
 async def test_an_alarm_overtakes_a_warning_that_has_not_gone_out(database: Database, outage: str) -> None:

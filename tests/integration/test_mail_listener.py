@@ -309,7 +309,7 @@ async def test_a_machines_mail_is_kept_and_makes_no_contact(
 async def test_lmtp_answers_for_each_recipient(database: Database, tokens: Tokens) -> None:
     delivery = await anna_was_told(database)
     at = MailBind("lmtp", Bind("127.0.0.1", free_port()))
-    async with listening(database, tokens, at=at, largest=20_000) as connect:
+    async with listening(database, tokens, at=at, largest=200_000) as connect:
         client = await connect()
         assert (await client.say("EHLO me"))[:3] == "500"
         envelope = (
@@ -319,7 +319,7 @@ async def test_lmtp_answers_for_each_recipient(database: Database, tokens: Token
         await client.say(*envelope)
         assert [one[:3] for one in await client.body(mail("qmail-no-mailbox", tokens, delivery), 2)] == ["250", "250"]
         await client.say(*envelope)
-        assert [one[:3] for one in await client.body(b"X: y\r\n\r\n" + b"z\r\n" * 10_000, 2)] == ["552", "552"]
+        assert [one[:3] for one in await client.body(b"X: y\r\n\r\n" + b"z\r\n" * 100_000, 2)] == ["552", "552"]
         await client.say(*envelope)
         assert [one[:3] for one in await client.body(b"X: y\r\n" * 21_000, 2)] == ["554", "554"]
         assert (await client.say("NOOP"))[:3] == "250", "in step all the while"
