@@ -227,9 +227,9 @@ async def find_update(tx: Tx, update_id: str) -> Update:
 
 async def updates_of(tx: Tx, incident_id: str) -> list[Update]:
     """Everything said or about to be said about an incident, in the order it was written."""
-    rows = await tx.execute(
-        _updates().where(updates.c.incident_id == incident_id).order_by(updates.c.created_at, updates.c.id)
-    )
+    # What planned work says in one step has one time; its numbers tell which came first.
+    order = updates.c.created_at, updates.c.number, updates.c.id
+    rows = await tx.execute(_updates().where(updates.c.incident_id == incident_id).order_by(*order))
     return [read_update(row) for row in rows]
 
 
