@@ -93,7 +93,13 @@ async def _narrow(tx: Tx, incident: str, directory: Mapping[str, Any]) -> Scope:
     for number, one in enumerate(directory["segments"]):
         start, end = one["minutes"]
         segment = Segment(
-            f"s{number}", {"en": "A", "nl": "A"}, [*one["languages"]], [*one["components"]], [], start, end
+            key=f"s{number}",
+            names={"en": "A", "nl": "A"},
+            languages=[*one["languages"]],
+            components=[*one["components"]],
+            groups=sorted(one["groups"] & groups),
+            from_minutes=start,
+            until_minutes=end,
         )
         keys.append((await define_segment(tx, WRITER, segment, now=NOW)).key)
         await tx.execute(_SEGMENT, {"incident": incident, "segment": f"s{number}"})
