@@ -270,7 +270,8 @@ def report(
         _fail("A PDF needs a file: add -o FILE.pdf", 2)
 
     async def write(parts: Parts) -> None:
-        page = await drawn_report(parts, incident, language)
+        async with commands.on_record(parts, "report", incident):
+            page = await drawn_report(parts, incident, language)
         if output is None:
             print(page)
         elif pdf:

@@ -15,6 +15,7 @@ from foundation.calls import Refusals, call, read_body
 from foundation.clock import Clock
 from foundation.database import Tx
 from foundation.errors import NotFound
+from incidents.responses import json_response
 
 _UNKNOWN: Refusals = {NotFound: ("no_such_account", "no_such_colleague")}
 
@@ -49,7 +50,7 @@ def routes(parts: Parts) -> list[BaseRoute]:
     async def show(request: Request) -> Response:
         """How a colleague is reached."""
         async with parts.database.snapshot() as tx:
-            return _json(await notify.colleague(tx, request.path_params["name"]))
+            return json_response(await notify.colleague(tx, request.path_params["name"]))
 
     @needs("users.manage")
     @call(takes=ColleagueBody, gives=notify.Colleague, refuses=_UNKNOWN)
@@ -62,13 +63,9 @@ def routes(parts: Parts) -> list[BaseRoute]:
             await notify.note_colleague(
                 tx, notify.Colleague(user.name, body.mail or None, body.phone or None, body.language, zone)
             )
-            return _json(await notify.colleague(tx, user.name))
+            return json_response(await notify.colleague(tx, user.name))
 
     return [
         Route("/api/v1/colleagues/{name}", show, methods=["GET"]),
         Route("/api/v1/colleagues/{name}", keep, methods=["PUT"]),
     ]
-
-
-def _json(value: object) -> Response:
-    return Response(msgspec.json.encode(value), headers={"Cache-Control": "no-store"}, media_type="application/json")

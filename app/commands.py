@@ -1,6 +1,6 @@
 """What the commands `user`, `token` and `audit` do: one transaction each, on record under whoever ran them.
 
-The commands that take long (`import`, `export`) are on record from before they begin (`on_record`).
+The commands that take long (`import`, `export`, `report`) are on record from before they begin (`on_record`).
 Parsing stands in `app.cli`; what is decided stands in the modules named here.
 """
 

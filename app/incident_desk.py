@@ -17,9 +17,7 @@ from starlette.routing import BaseRoute, Route
 import notify
 from app.colleague_pages import StaffList
 from app.desk import Desk
-from app.forms import every, local_field, read_body, read_form
-from claims.desk_api import actor
-from claims.drawing import local_moment
+from app.forms import every, local_field, moment_in, read_body, read_form
 from foundation.access import needs
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid, Refusal
@@ -35,6 +33,7 @@ from incidents.notice import notice_clock
 from incidents.promises import promises_of
 from incidents.publishing import amend, declare
 from incidents.records import Incident, find_incident, list_incidents, standing_promise, updates_of
+from incidents.responses import actor_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 SHOWN_OVER = 20  # of those that are over, the newest
@@ -100,7 +99,7 @@ class _IncidentPages:
         try:
             async with self._database.transaction() as tx:
                 declared = await declare(
-                    tx, actor(request), await self._declaration(tx, typed, groups), now=self._clock()
+                    tx, actor_of(request), await self._declaration(tx, typed, groups), now=self._clock()
                 )
         except Invalid as refused:
             return await self._form(request, 422, refused=refused, typed=typed, groups=groups)
@@ -124,7 +123,7 @@ class _IncidentPages:
         try:
             async with self._database.transaction() as tx:
                 declared = await self._declaration(tx, typed, groups)
-                await declare_draft(tx, actor(request), incident_id, declared, now=self._clock())
+                await declare_draft(tx, actor_of(request), incident_id, declared, now=self._clock())
         except (Invalid, Conflict) as refused:
             status = 422 if isinstance(refused, Invalid) else 409
             return await self._form(request, status, refused=refused, typed=typed, groups=groups, draft=draft)
@@ -136,7 +135,7 @@ class _IncidentPages:
         return Declaration(
             title=title,
             impact=_impact(typed.get("impact", "")),
-            started_at=local_moment(typed.get("started_at", ""), self._zone) or now,
+            started_at=moment_in(typed, "started_at", self._zone) or now,
             components=await named_components(tx, typed.get("components", "").splitlines()),
             groups=groups,
             severity=_number(typed.get("severity", "")),
@@ -197,11 +196,11 @@ class _IncidentPages:
         minutes = _number(typed.get("notice_limit", ""))
         await amend(
             tx,
-            actor(request),
+            actor_of(request),
             request.path_params["id"],
             impact="computed" if impact == "computed" else _impact(impact),
             severity=_number(typed.get("severity", "")),
-            aware_at=local_moment(typed.get("aware_at", ""), self._zone),
+            aware_at=moment_in(typed, "aware_at", self._zone),
             notice_limit=None if minutes is None else timedelta(minutes=minutes),
             now=self._clock(),
         )
@@ -212,7 +211,7 @@ class _IncidentPages:
             raise Invalid("Choose which role.", [Fault("role", "Choose which role.")])
         await assign(
             tx,
-            actor(request),
+            actor_of(request),
             request.path_params["id"],
             role,
             holder=typed.get("holder", "").strip() or None,
@@ -229,16 +228,16 @@ class _IncidentPages:
             party=typed.get("party", ""),
             component=keys[0],
             what="restoration" if typed.get("what") == "restoration" else "cause",
-            confirmed_at=local_moment(typed.get("confirmed_at", ""), self._zone) or now,
+            confirmed_at=moment_in(typed, "confirmed_at", self._zone) or now,
             evidence=typed.get("evidence", ""),
         )
-        await note_confirmation(tx, actor(request), request.path_params["id"], said, now=now)
+        await note_confirmation(tx, actor_of(request), request.path_params["id"], said, now=now)
 
     async def _reopen(self, tx: Tx, request: Request, typed: Mapping[str, str]) -> None:
-        await reopen(tx, actor(request), request.path_params["id"], reason=typed.get("why", ""), now=self._clock())
+        await reopen(tx, actor_of(request), request.path_params["id"], reason=typed.get("why", ""), now=self._clock())
 
     async def _dismiss(self, tx: Tx, request: Request, typed: Mapping[str, str]) -> None:
-        await dismiss(tx, actor(request), request.path_params["id"], reason=typed.get("why", ""), now=self._clock())
+        await dismiss(tx, actor_of(request), request.path_params["id"], reason=typed.get("why", ""), now=self._clock())
 
     async def _page(
         self,

@@ -8,12 +8,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from app.desk import Desk
-from app.forms import read_form
+from app.forms import moment_in, read_form
 from claims import offers
 from claims.case_view import show_case
 from claims.cases import hold, live_version
 from claims.desk_api import actor
-from claims.drawing import local_moment
 from claims.letters import Writer
 from claims.offering import withdraw
 from claims.offers import KINDS, Condition
@@ -75,7 +74,7 @@ class _OfferPages:
             conditions.append(Condition("party_restored", component, party))
         if party and typed.get("agreed"):
             conditions.append(Condition("party_agreed", None, party))
-        answer_by = local_moment(typed.get("answer_by", ""), zone)
+        answer_by = moment_in(typed, "answer_by", zone)
         if answer_by is None:
             fault = "Say until when it can be accepted."
             raise Invalid(fault, [Fault("answer_by", fault)])
@@ -92,7 +91,7 @@ class _OfferPages:
             words=typed.get("words", ""),
             conditions=conditions,
             contact_id=contact,
-            at=local_moment(typed.get("at", ""), zone),
+            at=moment_in(typed, "at", zone),
             answer_by=answer_by,
             now=now,
         )

@@ -13,7 +13,6 @@ from starlette.routing import BaseRoute, Route
 from app.desk import Desk
 from app.forms import every, local_field, moment_in, read_body, read_form
 from app.incident_desk import faults_by_field
-from claims.desk_api import actor
 from foundation.access import needs
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid, Refusal
@@ -21,6 +20,7 @@ from foundation.languages import SPOKEN
 from incidents.choices import all_groups, named_components
 from incidents.maintenance import Plan, Tell, Words, begin, call_off, end, reschedule, schedule
 from incidents.records import find_incident, list_incidents, updates_of
+from incidents.responses import actor_of
 
 Handler = Callable[[Request], Awaitable[Response]]
 SHOWN_OVER = 20
@@ -70,7 +70,7 @@ class _PlannedPages:
         try:
             async with self._database.transaction() as tx:
                 plan = await self._plan(tx, typed, groups)
-                planned = await schedule(tx, actor(request), plan, now=self._clock())
+                planned = await schedule(tx, actor_of(request), plan, now=self._clock())
         except Invalid as refused:
             return await self._form(request, 422, refused=refused, typed=typed, groups=groups)
         request.state.about = planned.id
@@ -126,7 +126,7 @@ class _PlannedPages:
         try:
             times = {name: moment_in(typed, name, self._zone) for name in ("scheduled_for", "scheduled_until")}
             async with self._database.transaction() as tx:
-                await reschedule(tx, actor(request), request.path_params["id"], **times, now=self._clock())
+                await reschedule(tx, actor_of(request), request.path_params["id"], **times, now=self._clock())
         except (Invalid, Conflict) as refused:
             return await self._page(request, refused=refused, typed=typed)
         return self._to(request, "move")
@@ -139,7 +139,7 @@ class _PlannedPages:
             incident_id, now = request.path_params["id"], self._clock()
             try:
                 async with self._database.transaction() as tx:
-                    await _ACTS[name](tx, actor(request), incident_id, self._words, tell=self._tell, now=now)
+                    await _ACTS[name](tx, actor_of(request), incident_id, self._words, tell=self._tell, now=now)
             except Conflict as refused:
                 return await self._page(request, refused=refused)
             return self._to(request, name)

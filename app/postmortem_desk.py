@@ -13,12 +13,12 @@ from starlette.routing import BaseRoute, Route
 from app.desk import Desk
 from app.forms import read_form
 from app.incident_desk import faults_by_field
-from claims.desk_api import actor
 from foundation.access import needs
 from foundation.errors import Conflict, Invalid, Refusal
 from foundation.languages import SPOKEN
 from incidents.postmortems import LONGEST_POSTMORTEM, postmortems_of, publish_postmortem, write_postmortem
 from incidents.records import find_incident
+from incidents.responses import actor_of
 
 
 def routes(desk: Desk) -> list[BaseRoute]:
@@ -47,7 +47,7 @@ class _PostmortemPages:
         texts = {one: typed[f"texts.{one}"] for one in SPOKEN if typed.get(f"texts.{one}", "").strip()}
         try:
             async with self._database.transaction() as tx:
-                await write_postmortem(tx, actor(request), request.path_params["id"], texts, now=self._clock())
+                await write_postmortem(tx, actor_of(request), request.path_params["id"], texts, now=self._clock())
         except Invalid as refused:
             return await self._page(request, refused=refused, typed=typed)
         return self._to(request, "written")
@@ -56,7 +56,7 @@ class _PostmortemPages:
     async def publish(self, request: Request) -> Response:
         try:
             async with self._database.transaction() as tx:
-                await publish_postmortem(tx, actor(request), request.path_params["id"], now=self._clock())
+                await publish_postmortem(tx, actor_of(request), request.path_params["id"], now=self._clock())
         except Conflict as refused:
             return await self._page(request, refused=refused)
         return self._to(request, "published")

@@ -4,7 +4,7 @@ It speaks HTTP, opens the transactions and knows no rules.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -17,6 +17,7 @@ from foundation.actors import Actor
 from foundation.calls import Refusals, call, read_body, read_query
 from foundation.database import Database
 from foundation.errors import Conflict, NotFound
+from incidents.responses import json_response
 
 _NO_CUSTOMER: Refusals = {NotFound: ("no_such_customer",)}
 _NO_LIFT: Refusals = {NotFound: ("no_such_address",), Conflict: ("not_suppressed",)}
@@ -91,7 +92,7 @@ class _Reaching:
     async def reach(self, request: Request) -> Response:
         """How a customer can be reached: their addresses, what they prefer, and what they want no news of."""
         async with self._database.snapshot() as tx:
-            return _json(await notify.reach_of(tx, request.path_params["number"]))
+            return json_response(await notify.reach_of(tx, request.path_params["number"]))
 
     @needs("customers.change")
     @call(takes=Preference, gives=notify.CustomerReach, refuses=_NO_CUSTOMER)
@@ -101,7 +102,7 @@ class _Reaching:
         wanted = read_body(await request.body(), Preference)
         async with self._database.transaction() as tx:
             await notify.prefer(tx, number, wanted.channel)
-            return _json(await notify.reach_of(tx, number))
+            return json_response(await notify.reach_of(tx, number))
 
     @needs("customers.change")
     @call(takes=AddressToLift, gives=Lifted, refuses=_NO_LIFT)
@@ -116,14 +117,14 @@ class _Reaching:
             customers = await notify.lift_suppression(
                 tx, channel=given.channel, value=given.address, actor=actor, reason=given.reason
             )
-        return _json(Lifted(customers))
+        return json_response(Lifted(customers))
 
     @needs("deliveries.read")
     @call(gives=Seeds)
     async def seeds(self, _: Request) -> Response:
         """The colleagues who are told first when an update is held after its first hundredth."""
         async with self._database.snapshot() as tx:
-            return _json(Seeds(await notify.seeds_now(tx)))
+            return json_response(Seeds(await notify.seeds_now(tx)))
 
     @needs("seeds.manage")
     @call(takes=SeedList, gives=Seeds, refuses=_NO_CUSTOMER)
@@ -133,7 +134,7 @@ class _Reaching:
         request.state.about = ", ".join(given.customers)[:300]
         async with self._database.transaction() as tx:
             await notify.set_seeds(tx, given.customers)
-            return _json(Seeds(await notify.seeds_now(tx)))
+            return json_response(Seeds(await notify.seeds_now(tx)))
 
     @needs("deliveries.read")
     @call(gives=StrayReports, query=StrayQuery)
@@ -142,8 +143,4 @@ class _Reaching:
         wanted = read_query(request.query_params.multi_items(), StrayQuery)
         async with self._database.snapshot() as tx:
             reports, following = await notify.stray_reports(tx, before=wanted.before, limit=wanted.limit)
-        return _json(StrayReports(reports, following))
-
-
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), media_type="application/json", headers={"Cache-Control": "no-store"})
+        return json_response(StrayReports(reports, following))

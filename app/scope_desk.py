@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Route
 from app.desk import Desk
 from app.forms import every, local_field, moment_in, read_body, read_form
 from app.incident_desk import faults_by_field
-from claims.desk_api import actor
 from foundation.access import needs
 from foundation.database import Tx
 from foundation.errors import Conflict, Invalid, Refusal
@@ -24,6 +23,7 @@ from incidents.audience import Scope
 from incidents.choices import all_groups, named_components
 from incidents.journal import timeline
 from incidents.records import Incident, find_incident, updates_of
+from incidents.responses import actor_of
 from incidents.scope import (
     AudiencePreview,
     Overlap,
@@ -109,7 +109,7 @@ class _ScopePages:
             needed_until=moment_in(typed.fields, "needed_until", self._zone),
         )
         incident_id, now = request.path_params["id"], self._clock()
-        return await change_scope(tx, actor(request), incident_id, scope, self._write, now=now)
+        return await change_scope(tx, actor_of(request), incident_id, scope, self._write, now=now)
 
     async def _tried(self, request: Request, *, sampled: bool) -> Response:
         typed = await _read(request)

@@ -17,10 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 import notify
 from app.desk import Desk
-from app.forms import local_field, read_form
+from app.forms import local_field, moment_in, read_form
 from app.incident_desk import faults_by_field
-from claims.desk_api import actor
-from claims.drawing import local_moment
 from foundation.access import needs
 from foundation.database import DatabaseAway, Tx
 from foundation.errors import Conflict, Fault, Invalid, Refusal
@@ -33,11 +31,12 @@ from incidents.lifecycle import MOVES, Certainty, ComponentStatus, Draft, Impact
 from incidents.page_files import PageNotWritten
 from incidents.publishing import publish
 from incidents.records import Incident, Update, find_incident, find_update
+from incidents.responses import actor_of
 from incidents.scope import overlaps, preview_audience
 from incidents.segments import all_segments
 from incidents.status_page import StatusPage
 from incidents.update_pages import STEERING, Publishing
-from incidents.update_preview import Preview, preview
+from incidents.update_preview import Preview, preview, published_texts
 from incidents.update_templates import WriteMoment, all_templates, start_from
 from incidents.wording import LANGUAGES, Link, SegmentAdvice, UpdateText
 
@@ -57,6 +56,7 @@ def routes(desk: Desk, publishing: Publishing, page: StatusPage, write: WriteMom
         Route(f"{of}/new", pages.draft, methods=["POST"]),
         Route(f"{of}/preview", pages.look, methods=["POST"]),
         Route(one, pages.show, methods=["GET"]),
+        Route(f"{one}/progress", pages.progress, methods=["GET"]),
         Route(f"{one}/edit", pages.edit, methods=["GET"]),
         Route(f"{one}/edit", pages.save, methods=["POST"]),
         Route(f"{one}/approve", pages.doing("updates.approve", pages.approve), methods=["POST"]),
@@ -104,7 +104,7 @@ class _UpdatePages:
         try:
             draft = self._draft(typed)
             async with self._database.transaction() as tx:
-                written = await draft_update(tx, actor(request), incident_id, draft, now=self._clock())
+                written = await draft_update(tx, actor_of(request), incident_id, draft, now=self._clock())
         except (Invalid, Conflict) as refused:
             return await self._form(request, incident_id, refused=refused, typed=typed)
         return self._desk.to(f"/desk/updates/{written.id}")
@@ -123,7 +123,7 @@ class _UpdatePages:
         try:
             draft, revision = self._draft(typed), int(typed.get("revision", "0") or 0)
             async with self._database.transaction() as tx:
-                await edit_update(tx, actor(request), update.id, draft, now=self._clock(), revision=revision)
+                await edit_update(tx, actor_of(request), update.id, draft, now=self._clock(), revision=revision)
         except (Invalid, Conflict) as refused:
             return await self._form(request, update.incident_id, update=update, refused=refused, typed=typed)
         return self._desk.to(f"/desk/updates/{update.id}")
@@ -138,7 +138,7 @@ class _UpdatePages:
             draft = self._draft(typed)
             async with self._database.transaction() as tx:
                 trial = await tx.begin_nested()
-                written = await draft_update(tx, actor(request), request.path_params["id"], draft, now=self._clock())
+                written = await draft_update(tx, actor_of(request), request.path_params["id"], draft, now=self._clock())
                 found = await self._preview(tx, written.id)
                 await trial.rollback()
         except (Invalid, Conflict) as wrong:
@@ -162,7 +162,7 @@ class _UpdatePages:
         return Draft(
             phase=cast("Phase", phase),
             texts=texts,
-            next_update_at=local_moment(typed.get("next_update_at", ""), self._zone) if promises else None,
+            next_update_at=moment_in(typed, "next_update_at", self._zone) if promises else None,
             cause_certainty=_one_of(typed.get("cause_certainty", ""), Certainty) or "unknown",
             cause_party=typed.get("cause_party") or None,
             component_status=_one_of(typed.get("component_status", ""), ComponentStatus),
@@ -219,10 +219,18 @@ class _UpdatePages:
     async def show(self, request: Request) -> Response:
         return await self._one(request)
 
+    @needs("incidents.read")
+    async def progress(self, request: Request) -> Response:
+        """The part of the page that changes while an update arrives; the page asks for it again and again."""
+        async with self._database.snapshot() as tx:
+            said = await find_update(tx, request.path_params["id"])
+            progress = await notify.delivery_progress(tx, dispatch_key(said.id))
+        return self._desk.page(request, "app/update-progress.html", said=said, progress=progress)
+
     async def approve(self, tx: Tx, request: Request, typed: Mapping[str, str]) -> None:
         await approve(
             tx,
-            actor(request),
+            actor_of(request),
             request.path_params["id"],
             self._how.compose,
             now=self._clock(),
@@ -234,13 +242,13 @@ class _UpdatePages:
         reason = typed.get("why", "")
         request.state.about = reason
         update_id = request.path_params["id"]
-        await bypass_approval(tx, actor(request), update_id, reason, self._how.compose, now=self._clock())
+        await bypass_approval(tx, actor_of(request), update_id, reason, self._how.compose, now=self._clock())
 
     async def take_back(self, tx: Tx, request: Request, _: Mapping[str, str]) -> None:
-        await take_back(tx, actor(request), request.path_params["id"], now=self._clock())
+        await take_back(tx, actor_of(request), request.path_params["id"], now=self._clock())
 
     async def discard(self, tx: Tx, request: Request, _: Mapping[str, str]) -> None:
-        await discard_update(tx, actor(request), request.path_params["id"], now=self._clock())
+        await discard_update(tx, actor_of(request), request.path_params["id"], now=self._clock())
 
     def doing(self, right: str, deed: Callable[[Tx, Request, Mapping[str, str]], Awaitable[None]]) -> Handler:
         """The handler of a deed that shows the update again."""
@@ -265,7 +273,7 @@ class _UpdatePages:
             async with self._database.transaction() as tx:
                 await publish(
                     tx,
-                    actor(request),
+                    actor_of(request),
                     update_id,
                     self._how.compose,
                     now=self._clock(),
@@ -302,10 +310,11 @@ class _UpdatePages:
         async with self._database.snapshot() as tx:
             said = await find_update(tx, request.path_params["id"])
             incident = await find_incident(tx, said.incident_id)
-            published = said.state == "published"
+            published, waiting = said.state == "published", said.state in ("draft", "approved")
             progress = await notify.delivery_progress(tx, dispatch_key(said.id)) if published else None
-            shown = None if said.state == "discarded" else await self._preview(tx, said.id)
-            others = [] if published else await overlaps(tx, incident.id, self._clock())
+            shown = await self._preview(tx, said.id) if waiting else None
+            told = await published_texts(tx, said.id, self._how.compose) if published else None
+            others = await overlaps(tx, incident.id, self._clock()) if waiting else []
             corrected = await find_update(tx, said.corrects) if said.corrects else None
         return self._desk.scripted_page(
             request,
@@ -314,10 +323,11 @@ class _UpdatePages:
             incident=incident,
             said=said,
             shown=shown,
+            told=told,
             progress=progress,
             overlaps=others,
             corrected=corrected,
-            own=str(actor(request)) == said.written_by,
+            own=str(actor_of(request)) == said.written_by,
             page_late=request.query_params.get("page") == "late",
             refused=refused,
             faults=faults_by_field(refused),

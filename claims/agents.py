@@ -124,11 +124,6 @@ async def see(tx: Tx, case_id: int, name: str, shown_name: str, *, now: datetime
     return await _others(connection, case_id, name, now)
 
 
-async def leave(tx: Tx, case_id: int, name: str) -> None:
-    """Somebody has closed the case's page."""
-    await (await driver(tx)).execute("DELETE FROM presences WHERE case_id = $1 AND agent = $2", case_id, name)
-
-
 async def _others(connection: Driver, case_id: int, name: str, now: datetime) -> list[str]:
     rows = await connection.fetch(
         "SELECT shown_name FROM presences WHERE case_id = $1 AND agent <> $2 AND seen_at > $3 ORDER BY shown_name",

@@ -77,11 +77,6 @@ def has_lapsed(link: Link, *, closed: bool, now: datetime) -> bool:
     return closed and now > link.issued_at + LASTS
 
 
-async def is_current(tx: Tx, link: Link) -> bool:
-    """Whether nobody has given this link up."""
-    return await current_turn(tx, link.name) == link.turn
-
-
 async def current_turn(tx: Tx, name: str) -> int:
     """The turn that links of this name are in."""
     found: int | None = await (await driver(tx)).fetchval("SELECT turn FROM link_turns WHERE name = $1", name)

@@ -1,14 +1,10 @@
 """The staff API of audiences and templates, under /api/v1: whom an incident concerns, and texts to start from."""
 
-from typing import Any
-
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from foundation.access import needs
-from foundation.actors import Actor
 from foundation.calls import Refusals, call, read_body, read_query
 from foundation.clock import Clock
 from foundation.database import Database
@@ -16,6 +12,7 @@ from foundation.errors import Conflict, NotFound
 from incidents.answers import AudienceSample, Overlaps, Segments, StartedTexts, UpdateTemplates
 from incidents.bodies import ScopeBody, SegmentBody, StartQuery, TemplateBody
 from incidents.records import find_incident
+from incidents.responses import actor_of, json_response
 from incidents.scope import (
     AudiencePreview,
     ScopeChange,
@@ -69,7 +66,7 @@ class _Audiences:
         scope = read_body(await request.body(), ScopeBody).scope()
         async with self._database.transaction() as tx:  # on record, as everything that is posted
             await check_scope_of(tx, scope)
-            return _json(await preview_audience(tx, scope, self._clock()))
+            return json_response(await preview_audience(tx, scope, self._clock()))
 
     @needs("incidents.read")
     @call(gives=AudiencePreview, refuses=_NO_INCIDENT)
@@ -77,7 +74,7 @@ class _Audiences:
         """Whom an incident concerns, counted by component, language and segment."""
         async with self._database.snapshot() as tx:
             incident = await find_incident(tx, request.path_params["id"])
-            return _json(await preview_audience(tx, incident.id, self._clock()))
+            return json_response(await preview_audience(tx, incident.id, self._clock()))
 
     @needs("customers.read")
     @call(gives=AudienceSample, refuses=_NO_INCIDENT)
@@ -85,14 +82,14 @@ class _Audiences:
         """Twenty of those an incident concerns, and why, to see whether it is who was meant."""
         async with self._database.snapshot() as tx:
             incident = await find_incident(tx, request.path_params["id"])
-            return _json(AudienceSample(people=await sample_audience(tx, incident.id, self._clock())))
+            return json_response(AudienceSample(people=await sample_audience(tx, incident.id, self._clock())))
 
     @needs("incidents.read")
     @call(gives=Overlaps, refuses=_NO_INCIDENT)
     async def overlaps(self, request: Request) -> Response:
         """The other open incidents that concern some of the same people."""
         async with self._database.snapshot() as tx:
-            return _json(Overlaps(overlaps=await overlaps(tx, request.path_params["id"], self._clock())))
+            return json_response(Overlaps(overlaps=await overlaps(tx, request.path_params["id"], self._clock())))
 
     @needs("incidents.declare")
     @call(takes=ScopeBody, gives=ScopeChange, refuses={**_NO_INCIDENT, Conflict: ("resolved", "not_declared")})
@@ -104,16 +101,16 @@ class _Audiences:
         scope = read_body(await request.body(), ScopeBody).scope()
         async with self._database.transaction() as tx:
             changed = await change_scope(
-                tx, _actor(request), request.path_params["id"], scope, self._write, now=self._clock()
+                tx, actor_of(request), request.path_params["id"], scope, self._write, now=self._clock()
             )
-        return _json(changed)
+        return json_response(changed)
 
     @needs("incidents.read")
     @call(gives=Segments)
     async def segments(self, request: Request) -> Response:
         """Every part of an audience that has a name."""
         async with self._database.snapshot() as tx:
-            return _json(Segments(segments=await all_segments(tx)))
+            return json_response(Segments(segments=await all_segments(tx)))
 
     @needs("updates.write")
     @call(takes=SegmentBody, gives=Segment)
@@ -121,7 +118,7 @@ class _Audiences:
         """Name a part of an audience, or say anew whom it holds."""
         segment = read_body(await request.body(), SegmentBody).segment(request.path_params["key"])
         async with self._database.transaction() as tx:
-            return _json(await define_segment(tx, _actor(request), segment, now=self._clock()))
+            return json_response(await define_segment(tx, actor_of(request), segment, now=self._clock()))
 
 
 class _Templates:
@@ -135,7 +132,7 @@ class _Templates:
     async def list(self, request: Request) -> Response:
         """Every text an update can start from: shipped ones first, then the organisation's own."""
         async with self._database.snapshot() as tx:
-            return _json(UpdateTemplates(templates=await all_templates(tx)))
+            return json_response(UpdateTemplates(templates=await all_templates(tx)))
 
     @needs("updates.write")
     @call(takes=TemplateBody, gives=UpdateTemplate)
@@ -143,7 +140,7 @@ class _Templates:
         """Keep a template of your own, or put one in the place of a shipped one."""
         template = read_body(await request.body(), TemplateBody).template(request.path_params["key"])
         async with self._database.transaction() as tx:
-            return _json(await define_template(tx, _actor(request), template, now=self._clock()))
+            return json_response(await define_template(tx, actor_of(request), template, now=self._clock()))
 
     @needs("updates.write")
     @call(gives=UpdateTemplates, refuses={NotFound: ("no_such_template",)})
@@ -151,7 +148,7 @@ class _Templates:
         """Remove a template of your own; the shipped one with its key is back. Answers those that are left."""
         async with self._database.transaction() as tx:
             await drop_template(tx, request.path_params["key"])
-            return _json(UpdateTemplates(templates=await all_templates(tx)))
+            return json_response(UpdateTemplates(templates=await all_templates(tx)))
 
     @needs("updates.write")
     @call(gives=StartedTexts, query=StartQuery, refuses={NotFound: ("no_such_incident", "no_such_template")})
@@ -166,14 +163,4 @@ class _Templates:
                 self._write,
                 next_update_at=asked.next_update_at,
             )
-        return _json(StartedTexts(texts=texts))
-
-
-def _actor(request: Request) -> Actor:
-    actor = request.user.actor
-    assert isinstance(actor, Actor)
-    return actor
-
-
-def _json(value: Any) -> Response:
-    return Response(msgspec.json.encode(value), headers={"Cache-Control": "no-store"}, media_type="application/json")
+        return json_response(StartedTexts(texts=texts))

@@ -4,34 +4,28 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 import notify
 from foundation.access import needs
-from foundation.actors import Actor
 from foundation.calls import Refusals, call, read_body
 from foundation.clock import Clock
 from foundation.database import Database, Tx
-from foundation.errors import Conflict, NotFound
+from foundation.errors import NotFound
 from incidents.answers import CustomerHistory, IncidentShown
 from incidents.audience_pages import audience_routes
 from incidents.bodies import IncidentBody, IncidentChanges
 from incidents.publishing import amend, declare
 from incidents.records import Incident, find_incident, updates_of
+from incidents.responses import actor_of, json_response
 from incidents.scope import draft_for_those_it_changes
 from incidents.status_page import StatusPage
 from incidents.update_pages import Publishing, update_routes
 from incidents.update_templates import WriteMoment, plain_moment
 
-_log = structlog.get_logger()
-
 _NO_INCIDENT: Refusals = {NotFound: ("no_such_incident",)}
-_NO_UPDATE: Refusals = {NotFound: ("no_such_update",)}
-_NO_MOVE = ("not_declared", "no_such_move", "resolved")
-_NOT_TO_STEER: Refusals = {NotFound: ("no_such_update", "not_sent"), Conflict: ("cancelled",)}
 
 
 def routes(
@@ -62,15 +56,15 @@ class _Incidents:
         now = self._clock()
         declared = read_body(await request.body(), IncidentBody).declaration(now)
         async with self._database.transaction() as tx:
-            incident = await declare(tx, _actor(request), declared, now=now)
-        return _json(incident, 201, location=f"/api/v1/incidents/{incident.id}")
+            incident = await declare(tx, actor_of(request), declared, now=now)
+        return json_response(incident, 201, location=f"/api/v1/incidents/{incident.id}")
 
     @needs("incidents.read")
     @call(gives=IncidentShown, refuses=_NO_INCIDENT)
     async def show(self, request: Request) -> Response:
         """An incident, with everything said or about to be said about it."""
         async with self._database.snapshot() as tx:
-            return _json(await _with_updates(tx, request.path_params["id"]))
+            return json_response(await _with_updates(tx, request.path_params["id"]))
 
     @needs("incidents.declare")
     @call(takes=IncidentChanges, gives=Incident, refuses=_NO_INCIDENT)
@@ -82,10 +76,10 @@ class _Incidents:
         """
         changes, now = read_body(await request.body(), IncidentChanges).changes(), self._clock()
         async with self._database.transaction() as tx:
-            amended = await amend(tx, _actor(request), request.path_params["id"], **changes, now=now)
+            amended = await amend(tx, actor_of(request), request.path_params["id"], **changes, now=now)
             if (changes["components"] or changes["groups"]) and not amended.over:
-                await draft_for_those_it_changes(tx, _actor(request), amended.id, self._write, now=now)
-        return _json(amended)
+                await draft_for_those_it_changes(tx, actor_of(request), amended.id, self._write, now=now)
+        return json_response(amended)
 
 
 def _history(database: Database) -> Callable[..., Any]:
@@ -95,7 +89,9 @@ def _history(database: Database) -> Callable[..., Any]:
         """Everything a customer was told: when, over which channel, in which words, and what came of it."""
         number = request.path_params["number"]
         async with database.snapshot() as tx:
-            return _json(CustomerHistory(customer_number=number, told=await notify.customer_history(tx, number)))
+            return json_response(
+                CustomerHistory(customer_number=number, told=await notify.customer_history(tx, number))
+            )
 
     return history
 
@@ -103,14 +99,3 @@ def _history(database: Database) -> Callable[..., Any]:
 async def _with_updates(tx: Tx, incident_id: str) -> dict[str, Any]:
     incident = await find_incident(tx, incident_id)
     return {**msgspec.to_builtins(incident), "updates": await updates_of(tx, incident.id)}
-
-
-def _actor(request: Request) -> Actor:
-    actor = request.user.actor
-    assert isinstance(actor, Actor)
-    return actor
-
-
-def _json(value: Any, status: int = 200, *, location: str | None = None) -> Response:
-    headers = {"Cache-Control": "no-store", **({} if location is None else {"Location": location})}
-    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")

@@ -87,11 +87,6 @@ class Overlap:
     components: Sequence[str]
 
 
-def scope_of(incident: Incident) -> Scope:
-    """What it concerns now."""
-    return Scope(incident.components, incident.groups, incident.segments, incident.needed_from, incident.needed_until)
-
-
 async def change_scope(
     tx: Tx, actor: Actor, incident_id: str, scope: Scope, write: WriteMoment, *, now: datetime
 ) -> ScopeChange:

@@ -12,7 +12,6 @@ from starlette.routing import BaseRoute, Route
 
 import notify
 from foundation.access import needs
-from foundation.actors import Actor
 from foundation.calls import Refusals, call, read_body
 from foundation.clock import Clock
 from foundation.database import Database, DatabaseAway
@@ -25,6 +24,7 @@ from incidents.drafting import discard_update, draft_update, edit_update, take_b
 from incidents.page_files import PageNotWritten
 from incidents.publishing import ComposeWebhook, Telling, publish
 from incidents.records import Update, find_update
+from incidents.responses import actor_of, json_response
 from incidents.saying import Compose
 from incidents.status_page import StatusPage
 from incidents.update_preview import Preview, Texting, preview
@@ -97,15 +97,15 @@ class _Updates:
         draft = read_body(await request.body(), UpdateBody).draft()
         incident_id = request.path_params["id"]
         async with self._database.transaction() as tx:
-            written = await draft_update(tx, _actor(request), incident_id, draft, now=self._clock())
-        return _json(written, 201, location=f"/api/v1/updates/{written.id}")
+            written = await draft_update(tx, actor_of(request), incident_id, draft, now=self._clock())
+        return json_response(written, 201, location=f"/api/v1/updates/{written.id}")
 
     @needs("incidents.read")
     @call(gives=Update, refuses=_NO_UPDATE)
     async def show(self, request: Request) -> Response:
         """An update, published or not."""
         async with self._database.snapshot() as tx:
-            return _json(await find_update(tx, request.path_params["id"]))
+            return json_response(await find_update(tx, request.path_params["id"]))
 
     @needs("incidents.read")
     @call(gives=Preview, refuses=_NO_UPDATE)
@@ -124,7 +124,7 @@ class _Updates:
                 texting=how.texting,
                 now=self._clock(),
             )
-        return _json(shown)
+        return json_response(shown)
 
     @needs("updates.write")
     @call(
@@ -137,9 +137,14 @@ class _Updates:
         body = read_body(await request.body(), UpdateEdit)
         async with self._database.transaction() as tx:
             edited = await edit_update(
-                tx, _actor(request), request.path_params["id"], body.draft(), now=self._clock(), revision=body.revision
+                tx,
+                actor_of(request),
+                request.path_params["id"],
+                body.draft(),
+                now=self._clock(),
+                revision=body.revision,
             )
-        return _json(edited)
+        return json_response(edited)
 
     @needs("updates.approve")
     @call(
@@ -157,14 +162,14 @@ class _Updates:
         async with self._database.transaction() as tx:
             approved = await approve(
                 tx,
-                _actor(request),
+                actor_of(request),
                 request.path_params["id"],
                 self._how.compose,
                 now=self._clock(),
                 needed=self._how.approvals,
                 seen=seen,
             )
-        return _json(approved)
+        return json_response(approved)
 
     @needs("updates.bypass")
     @call(takes=BypassBody, gives=Update, refuses=_NO_DRAFT)
@@ -174,23 +179,25 @@ class _Updates:
         request.state.reason = reason
         async with self._database.transaction() as tx:
             approved = await bypass_approval(
-                tx, _actor(request), request.path_params["id"], reason, self._how.compose, now=self._clock()
+                tx, actor_of(request), request.path_params["id"], reason, self._how.compose, now=self._clock()
             )
-        return _json(approved)
+        return json_response(approved)
 
     @needs("updates.write")
     @call(gives=Update, refuses=_NO_DRAFT)
     async def take_back(self, request: Request) -> Response:
         """Make an approved update a draft again, so that it can be changed."""
         async with self._database.transaction() as tx:
-            return _json(await take_back(tx, _actor(request), request.path_params["id"], now=self._clock()))
+            return json_response(await take_back(tx, actor_of(request), request.path_params["id"], now=self._clock()))
 
     @needs("updates.write")
     @call(gives=Update, refuses=_NO_DRAFT)
     async def discard(self, request: Request) -> Response:
         """Put an update aside that was not published. It stays on record."""
         async with self._database.transaction() as tx:
-            return _json(await discard_update(tx, _actor(request), request.path_params["id"], now=self._clock()))
+            return json_response(
+                await discard_update(tx, actor_of(request), request.path_params["id"], now=self._clock())
+            )
 
     @needs("updates.publish")
     @call(
@@ -213,7 +220,7 @@ class _Updates:
         async with self._database.transaction() as tx:
             said = await publish(
                 tx,
-                _actor(request),
+                actor_of(request),
                 update_id,
                 self._how.compose,
                 now=self._clock(),
@@ -227,7 +234,7 @@ class _Updates:
         published = PublishedUpdate(
             update=said.update, newly_published=said.newly, deliveries=planned, page_is_current=visible
         )
-        return _json(published)
+        return json_response(published)
 
     @needs("deliveries.read")
     @call(gives=UpdateProgress, refuses=_NO_UPDATE)
@@ -236,7 +243,7 @@ class _Updates:
         async with self._database.snapshot() as tx:
             found = await find_update(tx, request.path_params["id"])
             progress = await notify.delivery_progress(tx, dispatch_key(found.id))
-        return _json({"update_id": found.id, **msgspec.to_builtins(progress)})
+        return json_response({"update_id": found.id, **msgspec.to_builtins(progress)})
 
     def steer(self, act: str) -> Callable[..., Any]:
         """The handler of one of `STEERING`; it answers how the telling stands then."""
@@ -248,8 +255,8 @@ class _Updates:
                 found = await find_update(tx, request.path_params["id"])
                 await STEERING[act](tx, dispatch_key(found.id))
                 progress = await notify.delivery_progress(tx, dispatch_key(found.id))
-            _log.info("telling steered", update=found.id, act=act, actor=str(_actor(request)))
-            return _json({"update_id": found.id, **msgspec.to_builtins(progress)})
+            _log.info("telling steered", update=found.id, act=act, actor=str(actor_of(request)))
+            return json_response({"update_id": found.id, **msgspec.to_builtins(progress)})
 
         steer.__doc__ = (STEERING[act].__doc__ or "").partition(" Raises ")[0]
         return steer
@@ -261,14 +268,3 @@ class _Updates:
             _log.error("status page not written", error=str(error))
             return False
         return True
-
-
-def _actor(request: Request) -> Actor:
-    actor = request.user.actor
-    assert isinstance(actor, Actor)
-    return actor
-
-
-def _json(value: Any, status: int = 200, *, location: str | None = None) -> Response:
-    headers = {"Cache-Control": "no-store", **({} if location is None else {"Location": location})}
-    return Response(msgspec.json.encode(value), status, headers=headers, media_type="application/json")

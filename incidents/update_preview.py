@@ -15,7 +15,7 @@ from foundation.languages import NAMES, SPOKEN, in_language
 from incidents.cause_wording import StatedCause, unconfirmed_statements
 from incidents.publishing import preview_sms, preview_update
 from incidents.records import Update
-from incidents.saying import Compose, as_published, digest_of, read_saying
+from incidents.saying import Compose, Saying, as_published, digest_of, read_saying
 from incidents.scope import Counted, count_segments
 from incidents.tables import updates
 from incidents.wording import UpdateText
@@ -69,6 +69,14 @@ class Preview:
     approvals: Approvals
 
 
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The exact words of an update, per channel and language."""
+
+    page: Sequence[PageText]
+    mail: Sequence[notify.MailPreview]
+
+
 # What writes the texts of an update (`Composer.sms`), and what sending them costs.
 Texting = tuple[Callable[[Update], Sequence[notify.MessageText]], notify.Tariff]
 
@@ -82,7 +90,7 @@ async def preview(
     digest = digest_of(saying, compose)
     last = select(func.coalesce(func.max(updates.c.number), 0)).where(updates.c.incident_id == said.incident_id)
     number = said.number or (await tx.execute(last)).scalar_one() + 1
-    messages = compose(as_published(saying, number, said.published_at or now))
+    texts = _texts(as_published(saying, number, said.published_at or now), compose)
     channels: tuple[notify.Channel, ...] = ("mail", "webhook") if texting is None else ("mail", "sms", "webhook")
     reach = await preview_update(tx, update_id, now=now, channels=channels)
     spoken_to = list(dict.fromkeys(one.segment for text in said.texts.values() for one in text.advice_for))
@@ -91,8 +99,8 @@ async def preview(
         reach=reach,
         recipients=sum(one.recipients for one in reach),
         unreachable=sum(one.unreachable for one in reach),
-        page=[PageText(language, *in_language(said.texts, language)) for language in SPOKEN],
-        mail=[notify.preview_mail(one) for one in messages if one.channel == "mail"],
+        page=texts.page,
+        mail=texts.mail,
         sms=None if texting is None else await preview_sms(tx, update_id, *texting, now=now),
         missing=_missing(said, reach),
         stated_as_fact=unconfirmed_statements(said.texts, said.cause_certainty),
@@ -103,6 +111,19 @@ async def preview(
             outdated=[one.approved_by for one in said.approvals if one.digest != digest],
             bypass_reason=said.bypassed.bypass_reason if said.bypassed else None,
         ),
+    )
+
+
+async def published_texts(tx: Tx, update_id: str, compose: Compose) -> Texts:
+    """What a published update said. Whom it reached is in its deliveries, and is not counted anew. Raises NotFound."""
+    return _texts(await read_saying(tx, update_id), compose)
+
+
+def _texts(saying: Saying, compose: Compose) -> Texts:
+    said = saying.update
+    return Texts(
+        page=[PageText(language, *in_language(said.texts, language)) for language in SPOKEN],
+        mail=[notify.preview_mail(one) for one in compose(saying) if one.channel == "mail"],
     )
 
 

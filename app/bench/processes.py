@@ -22,19 +22,6 @@ def peak_memory_mib(pids: Iterable[int]) -> float | None:
     return max(peaks) if peaks else None
 
 
-def with_children(pid: int) -> list[int]:
-    """A process and those it has started, as they are now."""
-    found = [pid]
-    for one in _PROC.glob("[0-9]*/stat"):
-        try:
-            fields = _fields(int(one.parent.name))
-        except OSError:  # it has ended meanwhile
-            continue
-        if int(fields[1]) == pid:
-            found.append(int(one.parent.name))
-    return found
-
-
 def _fields(pid: int) -> list[str]:
     # The name of the program stands in brackets and may hold anything.
     return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()

@@ -114,7 +114,7 @@ function previewing(form) {
   }
   form.addEventListener("input", () => {
     clearTimeout(waiting);
-    waiting = setTimeout(look, 700);
+    waiting = setTimeout(look, 1500); // it counts the audience, so not at every word
   });
   if (form.querySelector("textarea").value !== "") look();
 }
@@ -133,10 +133,10 @@ function count(element) {
 async function refresh(element) {
   if (document.visibilityState !== "visible" || element.contains(document.activeElement)) return;
   try {
-    const answer = await fetch(location.href);
+    const answer = await fetch(element.dataset.from);
     if (!answer.ok) return;
-    const newer = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("[data-refresh]");
-    if (newer !== null) element.replaceChildren(...newer.childNodes);
+    const newer = new DOMParser().parseFromString(await answer.text(), "text/html");
+    element.replaceChildren(...newer.body.childNodes);
   } catch {
     // The next look tells.
   }

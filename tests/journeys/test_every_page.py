@@ -113,6 +113,7 @@ async def reached(parts: Parts, address: str) -> dict[str, str]:
         "/desk/welcome/{token}": f"/desk/welcome/{welcome}",
         "/desk/customers/{number}": "/desk/customers/C1",
         "/desk/updates/{id}": f"/desk/updates/{update}",
+        "/desk/updates/{id}/progress": f"/desk/updates/{update}/progress",
         "/desk/updates/{id}/edit": f"/desk/updates/{draft}/edit",
         "/desk/incidents/{id}": f"/desk/incidents/{incident}",
         "/desk/incidents/{id}/updates/new": f"/desk/incidents/{incident}/updates/new",
