@@ -69,7 +69,8 @@ async def begin(tx: Tx) -> Driver:
 
 # SKIP LOCKED: others claim, and a publication holds the batches it may empty. The running sum keeps what a worker has
 # out within its bound however large the batches are; one batch is taken in any case. A message that has lost its use is
-# left for upkeep to end.
+# left for upkeep to end. An array, not a join, which was planned while the outbox was empty and then went through all of
+# it at each claim.
 _CLAIM = f"""
 WITH head AS MATERIALIZED (
     SELECT w.id, w.delivery_ids, w.urgency, w.needed_at
@@ -86,8 +87,7 @@ WITH head AS MATERIALIZED (
       FROM head
 )
 UPDATE batches b SET lease_until = now() + $2::interval
-  FROM summed s
- WHERE b.id = s.id AND (s.upto <= $3 OR s.upto = s.size)
+ WHERE b.id = ANY (ARRAY (SELECT s.id FROM summed s WHERE s.upto <= $3 OR s.upto = s.size))
 RETURNING b.id, b.delivery_ids
 """  # noqa: S608 (a number of ours)
 
