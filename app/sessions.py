@@ -1,9 +1,8 @@
 """Sessions: an opaque random token in a cookie, of which the database keeps a hash, and the ends of it.
 
 A session ends half an hour after it was last used, twelve hours after it began (one hour, where a provider vouched for
-somebody), at sign-out, and at once when the
-roles, the password or the account behind it change. A new one is made at every sign-in: none that somebody brought
-along is ever used.
+somebody), at sign-out, and at once when the roles, the password or the account behind it change. A new one is made at
+every sign-in: none that somebody brought along is ever used.
 """
 
 import hashlib

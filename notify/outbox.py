@@ -146,7 +146,7 @@ SELECT d.id
 
 
 async def no_longer_wanted(connection: Driver, delivery_ids: Sequence[int]) -> set[int]:
-    """Those of claimed deliveries, not begun yet, that are not to be sent any more: opted out, suppressed, overtaken."""
+    """Which of claimed deliveries, not begun yet, are not to be sent any more: opted out, suppressed, overtaken."""
     rows = await connection.fetch(_NO_LONGER_WANTED, delivery_ids, NEWS, ALL_NEWS)
     return {row[0] for row in rows}
 
