@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foundation.database import Tx, driver
 from foundation.errors import Conflict, Invalid
-from notify import order
+from notify import order, paced
 from notify.exercises import drilled, is_drill, marked
 from notify.messages import ChannelName, MessageText, faults_in
 from notify.opt_outs import opted_out
@@ -129,6 +129,8 @@ async def enqueue(
     if hold and not drill:
         audience = _with_seeds(audience)
     await _plan(tx, dispatch_id, _Plan(topic, audience, _channels(messages)), urgency, quiet if urgency else None)
+    if any(one.channel == "webhook" for one in messages):
+        await paced.begin_gently(await driver(tx), dispatch_id)
     if hold:
         await _hold(tx, dispatch_id)
     await _supersede(tx, dispatch_id, topic, number)
