@@ -131,6 +131,26 @@ async def claim(
     return states, claimed
 
 
+# What was called for by nobody any more while it waited in a worker's memory. As the last column of `_READ`, less what
+# is true from the start of a text in place of mail; and what was overtaken or called off.
+_NO_LONGER_WANTED = """
+SELECT d.id
+  FROM deliveries d
+  JOIN addresses a ON a.id = d.address_id
+  JOIN dispatches p ON p.id = d.dispatch_id
+ WHERE d.id = ANY ($1::bigint[])
+   AND (d.final_at IS NOT NULL OR d.overtaken OR NOT a.consent OR a.health <> 'usable'
+        OR starts_with(p.topic, $2) AND EXISTS (SELECT FROM opt_outs o
+                    WHERE o.customer_id = d.customer_id AND o.topic IN (p.topic, $3)))
+"""
+
+
+async def no_longer_wanted(connection: Driver, delivery_ids: Sequence[int]) -> set[int]:
+    """Which of claimed deliveries, not begun yet, are not to be sent any more: opted out, suppressed, overtaken."""
+    rows = await connection.fetch(_NO_LONGER_WANTED, delivery_ids, NEWS, ALL_NEWS)
+    return {row[0] for row in rows}
+
+
 async def drop(connection: Driver, batch_ids: Sequence[BatchId]) -> None:
     """Forget batches just leased in which nothing is left to send."""
     await connection.execute("DELETE FROM batches WHERE id = ANY ($1::bigint[])", batch_ids)
