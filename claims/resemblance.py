@@ -199,7 +199,7 @@ def _name(one: str, other: str) -> Level | None:
 
 
 def _in_disorder(one: str, other: str) -> bool:
-    """Whether three in four letters of the shorter name (of three at least) are in the longer one, wherever they are."""
+    """Whether of the shorter name (three letters or more) three in four are in the longer one, wherever they stand."""
     shorter, longer = sorted((one.replace(" ", ""), other.replace(" ", "")), key=len)
     if len(shorter) < 3:
         return False
