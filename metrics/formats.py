@@ -38,7 +38,7 @@ def write_csv(batches: Batches, schema: pa.Schema, columns: Iterable[Column], si
 
 def _cell(one: pa.Array) -> pa.Array:
     if pa.types.is_timestamp(one.type):
-        return pc.replace_substring(pc.cast(one, pa.string()), " ", "T", max_replacements=1)
+        return _moments(one)
     if not pa.types.is_string(one.type) or not (values := one.dictionary_encode()).dictionary:
         return one
     # Most texts are one of a few words, so each is looked at once a batch.
@@ -47,6 +47,12 @@ def _cell(one: pa.Array) -> pa.Array:
     if pc.any(risky).as_py():
         words = pc.if_else(risky, pc.binary_join_element_wise("'", words, ""), words)
     return words.take(values.indices)
+
+
+def _moments(one: pa.Array) -> pa.Array:
+    """Times in UTC as ISO 8601 writes them. Arrow looks up the zone of each, and takes ten times as long as without."""
+    plain = pc.cast(one.view(pa.timestamp("us")), pa.string())
+    return pc.binary_join_element_wise(pc.replace_substring(plain, " ", "T", max_replacements=1), "Z", "")
 
 
 def write_ndjson(batches: Batches, schema: pa.Schema, columns: Iterable[Column], sink: BinaryIO) -> None:

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 from sqlalchemy import Select, select
 
 from metrics.dictionary import PERSONAL
-from metrics.questions import EXPORTS, TIMES, Question, in_utc, pseudonym
+from metrics.pseudonyms import pseudonyms
+from metrics.questions import EXPORTS, TIMES, Question, in_utc
 from metrics.rows import Copying, gathered
 from metrics.snapshots import Snapshots
 
@@ -50,19 +51,24 @@ def _column(name: str, question: Question) -> str:
     return f"{name}{_HIDDEN}" if name in PERSONAL and not question.personal else name
 
 
-def everything(name: str, key: bytes) -> Select[Any]:
-    """All rows of the export `name` as a snapshot keeps them: people by number and by pseudonym."""
-    facts = EXPORTS[name]
-    columns = [in_utc(one).label(one.name) for one in facts.c]
-    hidden = [pseudonym(one, key).label(f"{one.name}{_HIDDEN}") for one in facts.c if one.name in PERSONAL]
-    return select(*columns, *hidden)
+def everything(name: str) -> Select[Any]:
+    """All rows of the export `name`."""
+    return select(*(in_utc(one).label(one.name) for one in EXPORTS[name].c))
 
 
-def write(copying: Copying, schema: pa.Schema, file: Path) -> int:
-    """In a thread: fill the file of one export; how many rows it has."""
+def write(copying: Copying, schema: pa.Schema, key: bytes, file: Path) -> int:
+    """In a thread: fill the file of one export, people by number and by pseudonym; how many rows it has."""
+    people = [one for one in schema.names if one in PERSONAL]
+    whole = pa.schema([*schema, *(pa.field(f"{one}{_HIDDEN}", pa.string()) for one in people)])
+    batches = (
+        pa.RecordBatch.from_arrays(
+            [*batch.columns, *(pseudonyms(batch.column(one), key) for one in people)], schema=whole
+        )
+        for batch in copying.batches()
+    )
     rows = 0
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-        for part in gathered(copying.batches()):
+    with pq.ParquetWriter(file, whole, compression="zstd") as writer:
+        for part in gathered(batches):
             writer.write_table(part)
             rows += part.num_rows
     return rows

@@ -1,7 +1,7 @@
 """What an analyst may ask for: which facts, of which incident, time, component and channel, with people named or not.
 
-One SELECT over a facts view comes of it. People are named only when that is asked for; otherwise what names them is a
-keyed hash, made by the server, with a key that no other export has.
+One SELECT over a facts view comes of it. People are named only when that is asked for; otherwise a keyed hash stands in
+the place of what names them (`pseudonyms.py`), with a key that no other export has.
 """
 
 import re
@@ -10,7 +10,7 @@ from datetime import datetime
 from secrets import token_bytes
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Select, String, TableClause, cast, func, literal, select
+from sqlalchemy import ColumnElement, DateTime, Select, TableClause, func, select
 
 from foundation.errors import Fault, Invalid, NotFound
 from metrics.dictionary import PERSONAL
@@ -50,7 +50,6 @@ TIMES: dict[str, str | None] = {
     "affected": None,
 }
 _INCIDENT = re.compile(r"[a-z0-9]{12}")
-PSEUDONYM = 16  # characters: of ten million people, the chance that two are alike is one in a hundred thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +91,18 @@ class Question:
             raise Invalid("This cannot be exported: " + " ".join(one.message for one in faults), faults)
 
     def rows(self) -> Select[Any]:
-        """The rows as a SELECT: every column of the view under its own name, times in UTC without a zone."""
+        """The rows as a SELECT: every column of the view under its own name, times in UTC without a zone.
+
+        People stand in it by number: whoever hands rows on puts pseudonyms into the columns in `hidden`.
+        """
         facts = EXPORTS[self.name]
-        columns = [self._column(one).label(one.name) for one in facts.c]
+        columns = [in_utc(one).label(one.name) for one in facts.c]
         return select(*columns).where(*self._conditions(facts))
 
-    def _column(self, one: ColumnElement[Any]) -> ColumnElement[Any]:
-        if not self.personal and one.name in PERSONAL:
-            return pseudonym(one, self.key)
-        return in_utc(one)
+    @property
+    def hidden(self) -> frozenset[str]:
+        """The columns in which pseudonyms must take the place of what `rows` brings."""
+        return frozenset() if self.personal else PERSONAL
 
     def _conditions(self, facts: TableClause) -> list[ColumnElement[bool]]:
         found: list[ColumnElement[bool]] = []
@@ -122,13 +124,3 @@ class Question:
 def in_utc(one: ColumnElement[Any]) -> ColumnElement[Any]:
     """A time as UTC's clock shows it; anything else as it is."""
     return func.timezone("UTC", one, type_=one.type) if isinstance(one.type, DateTime) else one
-
-
-def pseudonym(one: ColumnElement[Any], key: bytes) -> ColumnElement[str]:
-    """A keyed hash of what names somebody; null stays null.
-
-    SHA-256 of the key (32 secret bytes) and the text, cut to 64 bits: cut short it cannot be extended, so the plain
-    hash does what HMAC would.
-    """
-    digest = func.sha256(func.convert_to(literal(key.hex()) + cast(one, String), "UTF8"))
-    return func.left(func.encode(digest, "hex"), PSEUDONYM)

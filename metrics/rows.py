@@ -19,8 +19,10 @@ from foundation.database import Driver, Tx, driver
 
 T = TypeVar("T")
 _CHUNKS_AHEAD = 4
+# PostgreSQL sends 8 KiB at a time; to hand each over to the thread would cost more than to read it.
+_CHUNK = 128 << 10  # bytes
 _BLOCK = 1 << 20  # bytes of CSV that become one batch: some thousand rows
-_PART = 100_000  # rows
+_PART = 50_000  # rows
 _POSTGRESQL = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's, without types
 
 
@@ -88,7 +90,7 @@ class Copying:
         self._rows = rows
         self._schema = schema
         self._bridge = bridge
-        self._chunks: asyncio.Queue[bytes | None] = asyncio.Queue(_CHUNKS_AHEAD)
+        self._chunks: asyncio.Queue[bytearray | None] = asyncio.Queue(_CHUNKS_AHEAD)
 
     async def start(self) -> None:
         """Begin to copy, beside us."""
@@ -97,8 +99,18 @@ class Copying:
         self._copying = asyncio.create_task(self._copy(query))
 
     async def _copy(self, query: str) -> None:
+        held = bytearray()
+
+        async def hold(data: bytes) -> None:
+            nonlocal held
+            held += data
+            if len(held) >= _CHUNK:
+                full, held = held, bytearray()
+                await self._chunks.put(full)
+
         try:
-            await self._connection.copy_from_query(query, output=self._chunks.put, format="csv")
+            await self._connection.copy_from_query(query, output=hold, format="csv")
+            await self._chunks.put(held)
         finally:
             with suppress(asyncio.CancelledError):
                 await self._chunks.put(None)
@@ -149,7 +161,7 @@ class Copying:
 class _Feed(io.RawIOBase):
     """What COPY brings, as a file that a thread reads."""
 
-    def __init__(self, chunks: "asyncio.Queue[bytes | None]", bridge: Bridge) -> None:
+    def __init__(self, chunks: "asyncio.Queue[bytearray | None]", bridge: Bridge) -> None:
         super().__init__()
         self._chunks = chunks
         self._bridge = bridge

@@ -8,15 +8,15 @@ import io
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
-from sqlalchemy import Select
 
 from foundation.database import Tx
 from metrics import kept_rows
 from metrics.dictionary import columns_of
 from metrics.formats import WRITERS
+from metrics.pseudonyms import hidden
 from metrics.questions import EXPORTS, Question
 from metrics.rows import Bridge, Copying, Left, schema_of
 from metrics.snapshots import Snapshots
@@ -27,8 +27,7 @@ _CHUNK = 256 << 10  # bytes
 
 def live(tx: Tx, question: Question, form: str) -> AsyncGenerator[bytes]:
     """The rows of `question` as they are in `tx`, in the format `form`."""
-    rows = question.rows()
-    return _written(question, form, _Live(tx, rows, schema_of(rows)))
+    return _written(question, form, _Live(tx, question))
 
 
 def kept(snapshots: Snapshots, snapshot: str, question: Question, form: str) -> AsyncGenerator[bytes]:
@@ -38,12 +37,12 @@ def kept(snapshots: Snapshots, snapshot: str, question: Question, form: str) -> 
 
 async def keep(tx: Tx, name: str, key: bytes, folder: Path) -> int:
     """Write every row of the export `name` into a file in `folder`; how many there are."""
-    query = kept_rows.everything(name, key)
+    query = kept_rows.everything(name)
     bridge, schema = Bridge(), schema_of(query)
     copying = Copying(tx, query, schema, bridge)
     await copying.start()
     try:
-        return await asyncio.to_thread(kept_rows.write, copying, schema, folder / f"{name}.parquet")
+        return await asyncio.to_thread(kept_rows.write, copying, schema, key, folder / f"{name}.parquet")
     finally:
         bridge.close()
         await copying.finish()
@@ -60,18 +59,21 @@ class _Source(Protocol):
 
 
 class _Live:
-    """Rows as they come out of the database."""
+    """Rows as they come out of the database, people hidden unless they were asked for."""
 
-    def __init__(self, tx: Tx, rows: Select[Any], schema: pa.Schema) -> None:
-        self.schema = schema
+    def __init__(self, tx: Tx, question: Question) -> None:
+        rows = question.rows()
+        self.schema = schema_of(rows)
+        self._question = question
         self._bridge = Bridge()
-        self._copying = Copying(tx, rows, schema, self._bridge)
+        self._copying = Copying(tx, rows, self.schema, self._bridge)
 
     async def start(self) -> None:
         await self._copying.start()
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        return self._copying.batches()
+        question = self._question
+        return (hidden(one, question.hidden, question.key) for one in self._copying.batches())
 
     async def finish(self) -> None:
         self._bridge.close()

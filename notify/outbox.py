@@ -69,7 +69,8 @@ async def begin(tx: Tx) -> Driver:
 
 # SKIP LOCKED: others claim, and a publication holds the batches it may empty. The running sum keeps what a worker has
 # out within its bound however large the batches are; one batch is taken in any case. A message that has lost its use is
-# left for upkeep to end.
+# left for upkeep to end. An array, not a join, which was planned while the outbox was empty and then went through all
+# that waits at each claim.
 _CLAIM = f"""
 WITH head AS MATERIALIZED (
     SELECT w.id, w.delivery_ids, w.urgency, w.needed_at
@@ -86,22 +87,20 @@ WITH head AS MATERIALIZED (
       FROM head
 )
 UPDATE batches b SET lease_until = now() + $2::interval
-  FROM summed s
- WHERE b.id = s.id AND (s.upto <= $3 OR s.upto = s.size)
+ WHERE b.id = ANY (ARRAY (SELECT s.id FROM summed s WHERE s.upto <= $3 OR s.upto = s.size))
 RETURNING b.id, b.delivery_ids
 """  # noqa: S608 (a number of ours)
 
-# The order of the ids is that of planning: the soonest need first.
+# By an array of ids, not by a join with one: whatever PostgreSQL knew of the tables when it planned this, it goes along
+# the keys.
 _READ = """
-SELECT d.id, u.batch_id, d.attempt + 1, d.message_id, a.value, c.name, c.number,
+SELECT d.id, d.attempt + 1, d.message_id, a.value, c.name, c.number,
        a.consent AND a.health = 'usable' AND d.instead_of IS NULL
        AND NOT EXISTS (SELECT FROM opt_outs o WHERE o.customer_id = d.customer_id)
-  FROM unnest($1::bigint[], $2::bigint[]) WITH ORDINALITY AS u (id, batch_id, place)
-  JOIN deliveries d ON d.id = u.id
+  FROM deliveries d
   JOIN addresses a ON a.id = d.address_id
   JOIN customers c ON c.id = d.customer_id
- WHERE d.final_at IS NULL
- ORDER BY u.place
+ WHERE d.id = ANY ($1::bigint[]) AND d.final_at IS NULL
 """
 
 
@@ -132,6 +131,26 @@ async def claim(
     return states, claimed
 
 
+# What was called for by nobody any more while it waited in a worker's memory. As the last column of `_READ`, less what
+# is true from the start of a text in place of mail; and what was overtaken or called off.
+_NO_LONGER_WANTED = """
+SELECT d.id
+  FROM deliveries d
+  JOIN addresses a ON a.id = d.address_id
+  JOIN dispatches p ON p.id = d.dispatch_id
+ WHERE d.id = ANY ($1::bigint[])
+   AND (d.final_at IS NOT NULL OR d.overtaken OR NOT a.consent OR a.health <> 'usable'
+        OR starts_with(p.topic, $2) AND EXISTS (SELECT FROM opt_outs o
+                    WHERE o.customer_id = d.customer_id AND o.topic IN (p.topic, $3)))
+"""
+
+
+async def no_longer_wanted(connection: Driver, delivery_ids: Sequence[int]) -> set[int]:
+    """Which of claimed deliveries, not begun yet, are not to be sent any more: opted out, suppressed, overtaken."""
+    rows = await connection.fetch(_NO_LONGER_WANTED, delivery_ids, NEWS, ALL_NEWS)
+    return {row[0] for row in rows}
+
+
 async def drop(connection: Driver, batch_ids: Sequence[BatchId]) -> None:
     """Forget batches just leased in which nothing is left to send."""
     await connection.execute("DELETE FROM batches WHERE id = ANY ($1::bigint[])", batch_ids)
@@ -158,20 +177,31 @@ async def _sendable(
     """The members of batches as they are to be sent. Those who may no longer be reached end, counted in `states`."""
     if not leased:
         return []
-    ids = [one for _, members in leased for one in members]
-    batch_ids = [batch_id for batch_id, members in leased for _ in members]
-    rows = await connection.fetch(_READ, ids, batch_ids)
-    lost = [row[0] for row in rows if not row[7]]
-    if not lost:
-        return [Claimed(*row[:7]) for row in rows]
+    found = {row[0]: row for row in await connection.fetch(_READ, [one for _, members in leased for one in members])}
+    addresses = dict[int, str]()
+    if lost := {row[0] for row in found.values() if not row[6]}:
+        addresses = await _otherwise(connection, sorted(lost), states)
+        for one in lost - addresses.keys():
+            del found[one]
+    # The order of the ids in a batch is that of planning: the soonest need first.
+    claimed = [
+        Claimed(row[0], batch_id, row[1], row[2], row[3], row[4], row[5])
+        for batch_id, members in leased
+        for one in members
+        if (row := found.get(one))
+    ]
+    return [one._replace(address=addresses.get(one.id, one.address)) for one in claimed] if addresses else claimed
+
+
+async def _otherwise(connection: Driver, lost: Sequence[int], states: Counter[str]) -> dict[int, str]:
+    """Where to reach those who can no longer be reached as planned; who is missing has ended, counted in `states`."""
     over = await connection.fetch(_OPTED_OUT, lost, NEWS, ALL_NEWS)
     over += await connection.fetch(_TOO_LATE_A_TEXT, lost)
     states.update(row[1] for row in over)
     ended = {row[0] for row in over}
     found = await connection.fetch(_REACH_OTHERWISE, [one for one in lost if one not in ended])
     states.update(row[1] for row in found if row[2] is None)
-    moved = {row[0]: row[2] for row in found if row[2] is not None}
-    return [Claimed(*row[:7])._replace(address=moved.get(row[0], row[4])) for row in rows if row[7] or row[0] in moved]
+    return {row[0]: row[2] for row in found if row[2] is not None}
 
 
 # Whoever has opted out of anything is looked at here; planning may not have seen it. As `opt_outs.opted_out`.
@@ -219,37 +249,37 @@ RETURNING d.id, d.state, b.value
 # The batches are locked in the order of id, as a publication locks them (`order.py`): whoever comes second waits, and
 # then sees what the first did. A row that was overtaken or called off while it was out is not tried again; one that was
 # in doubt before ends as unknown where the result alone would claim that nothing was ever sent.
-_RECORD = """
+_CALLED_OFF = "(SELECT p.status FROM dispatches p WHERE p.id = d.dispatch_id) = 'cancelled'"
+_RECORD = f"""
 WITH held AS MATERIALIZED (
     SELECT b.id FROM batches b
      WHERE b.id = ANY ($1::bigint[]) AND b.lease_until IS NOT NULL
      ORDER BY b.id
        FOR UPDATE
 ), ended AS (
-    DELETE FROM batches b USING held WHERE b.id = held.id
+    DELETE FROM batches b WHERE b.id = ANY (ARRAY (SELECT id FROM held))
 ), recorded AS (
     UPDATE deliveries d
        SET state = CASE WHEN r.state IN ('planned', 'deferred') AND d.overtaken THEN
                              CASE WHEN d.doubtful > 0 THEN 'unknown'
-                                  WHEN p.status = 'cancelled' THEN 'suppressed' ELSE 'superseded' END
+                                  WHEN {_CALLED_OFF} THEN 'suppressed' ELSE 'superseded' END
                         WHEN r.state = 'expired' AND d.doubtful > 0 THEN 'unknown'
                         ELSE r.state END,
            reason = CASE WHEN r.state IN ('planned', 'deferred') AND d.overtaken THEN
-                             CASE WHEN p.status = 'cancelled' THEN 'cancelled' ELSE 'overtaken' END
+                             CASE WHEN {_CALLED_OFF} THEN 'cancelled' ELSE 'overtaken' END
                          ELSE r.reason END,
            attempt = d.attempt + r.tried, reply_code = r.code, reply = r.reply,
            final_at = CASE WHEN d.overtaken OR r.state NOT IN ('planned', 'deferred') THEN now() END
       FROM (SELECT u.id, u.reply, ($5::bigint[])[u.kind] AS batch_id, ($6::text[])[u.kind] AS state,
                    ($7::text[])[u.kind] AS reason, ($8::smallint[])[u.kind] AS code, ($9::smallint[])[u.kind] AS tried
               FROM unnest($2::bigint[], $3::smallint[], $4::text[]) AS u (id, kind, reply)) r
-      JOIN held ON held.id = r.batch_id, dispatches p
-     WHERE d.id = r.id AND d.final_at IS NULL AND p.id = d.dispatch_id
+     WHERE d.id = r.id AND d.final_at IS NULL AND r.batch_id = ANY (ARRAY (SELECT id FROM held))
     RETURNING d.id, d.state, d.overtaken
 )
 SELECT state, count(*), array_agg(id) FILTER (WHERE state NOT IN ('accepted', 'unknown')),
        array_agg(id) FILTER (WHERE overtaken)
   FROM recorded GROUP BY state
-"""
+"""  # noqa: S608 (a constant)
 
 
 async def record(connection: Driver, batch_ids: Sequence[BatchId], done: Sequence[Done]) -> Mapping[str, int]:

@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from foundation.database import Driver
-from notify.pacing import EASE_EVERY, STOP_FOR, Pace, faster, first_pace, slower, tokens_at
+from notify.pacing import (
+    EASE_EVERY,
+    FIRST_CONCURRENCY,
+    FIRST_RATE,
+    STOP_FOR,
+    Pace,
+    faster,
+    first_pace,
+    slower,
+    tokens_at,
+)
 
 # Small, so that a bucket that drips can be used and a bound of few under way is kept.
 _BATCH = 10
@@ -149,6 +159,27 @@ async def slow_down(connection: Driver, channel: str, slow: Sequence[str], reaso
             await _store(connection, channel, domain, first_pace(now), reason)
         else:
             await _store(connection, channel, domain, slower(Pace(*row[1:8]), row[8]), reason)
+
+
+async def begin_gently(connection: Driver, dispatch_id: int) -> None:
+    """Give each host to which a dispatch has more webhooks than may be under way at once the pace of a slow domain.
+
+    Anybody can have thousands of messages sent to a host by following with as many of its URLs, and unlike a mail
+    server it never asked for any. So its burst begins slowly, for all workers together, and `ease` raises it.
+    """
+    await connection.execute(
+        """
+        INSERT INTO paces (channel, domain, rate, concurrency, tokens, reason)
+        SELECT 'webhook', split_part(split_part(a.value, '/', 3), ':', 1), $2::double precision, $3::integer, 0,
+               'first burst'
+          FROM deliveries d JOIN addresses a ON a.id = d.address_id
+         WHERE d.dispatch_id = $1 AND d.channel = 'webhook' AND d.final_at IS NULL
+         GROUP BY 2 HAVING count(*) > $3
+         ORDER BY 2
+            ON CONFLICT (channel, domain) DO NOTHING
+        """,
+        dispatch_id, FIRST_RATE, FIRST_CONCURRENCY,
+    )  # fmt: skip
 
 
 async def stop(connection: Driver, channel: str, domain: str, reason: str) -> None:

@@ -38,7 +38,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from foundation.database import Tx, driver
 from foundation.errors import Conflict, Invalid
-from notify import order
+from notify import order, paced
 from notify.exercises import drilled, is_drill, marked
 from notify.messages import ChannelName, MessageText, faults_in
 from notify.opt_outs import opted_out
@@ -129,6 +129,8 @@ async def enqueue(
     if hold and not drill:
         audience = _with_seeds(audience)
     await _plan(tx, dispatch_id, _Plan(topic, audience, _channels(messages)), urgency, quiet if urgency else None)
+    if any(one.channel == "webhook" for one in messages):
+        await paced.begin_gently(await driver(tx), dispatch_id)
     if hold:
         await _hold(tx, dispatch_id)
     await _supersede(tx, dispatch_id, topic, number)
@@ -320,21 +322,23 @@ class _Plan:
         possible = [(one.is_not(None), channel) for channel, one in at.items()]
         channel = case(*preferred, *possible, else_=self.channels[0][0])
         left = opted_out(reached.c.customer_id, self.topic).label("left")
-        chosen = select(reached, channel.label("channel"), left).subquery("chosen")
+        # OFFSET 0: else PostgreSQL works out each of these anew wherever it is mentioned.
+        chosen = select(reached, channel.label("channel"), left).offset(0).subquery("chosen")
         address = case(
             (chosen.c.left, null()), *((chosen.c.channel == name, chosen.c[f"{name}_address"]) for name in at)
         )
         language = case(
             *((chosen.c.channel == name, _language(chosen.c.wanted, languages)) for name, languages in self.channels)
         )
-        return select(
+        plan = select(
             chosen.c.customer_id,
             chosen.c.needed_at,
             chosen.c.channel,
             language.label("language"),
             address.label("address_id"),
             case((chosen.c.left, "opted_out"), (address.is_(None), chosen.c.reason)).label("reason"),
-        ).subquery("plan")
+        )
+        return plan.offset(0).subquery("plan")
 
 
 def _language(wanted: ColumnElement[str], languages: Sequence[str]) -> ColumnElement[str]:

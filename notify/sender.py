@@ -35,6 +35,8 @@ T = TypeVar("T")
 
 # Results wait this long for company before they are recorded: every commit is a write to the disk.
 _GATHER_SECONDS = 0.1
+# What is claimed and waits for a lane longer than this is looked at again: its reader may have opted out meanwhile.
+_RECALL_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -92,6 +94,7 @@ class Sender:
         self._connection: Driver | None = None
         self._domains: tuple[float, frozenset[str]] = (0.0, frozenset())
         self._watch = Watch()
+        self._looked_at = 0.0  # when what waits was last looked at again, by the loop's clock
         self._ready: deque[_Work] = deque()  # claimed, and no lane has it yet
         self._sending: dict[BatchId, _Work] = {}  # a lane has it
         self._done: list[_Work] = []  # to be recorded
@@ -193,6 +196,7 @@ class Sender:
         while not stop.is_set():
             await self._until_due(stop, in_vain=in_vain)
             await self._renew_old()
+            await self._recall(stop)
             if not self._able:
                 # No lane here can send now, and somebody else may: untried, these are planned again at once.
                 self._release()
@@ -237,11 +241,28 @@ class Sender:
         room = self._bound - out
         return room if room >= BATCH or not out else 0
 
-    def _release(self) -> None:
-        for work in self._ready:
+    async def _recall(self, stop: asyncio.Event) -> None:
+        """Give back, untried, batches no lane has begun in which somebody is not to be told any more.
+
+        The claim that follows ends what must end, and sends the rest.
+        """
+        now = asyncio.get_running_loop().time()
+        if not self._ready or now - max(self._looked_at, self._ready[0].since) < _RECALL_SECONDS:
+            return
+        self._looked_at = now
+        waiting = [one.id for work in self._ready for one in work.outgoing]
+        over = await self._patiently(
+            lambda connection: outbox.no_longer_wanted(connection, waiting), stop, insist=False
+        )
+        if over:
+            self._release(lambda work: any(one.id in over for one in work.outgoing))
+
+    def _release(self, which: Callable[[_Work], bool] = lambda _: True) -> None:
+        released = [work for work in self._ready if which(work)]
+        for work in released:
+            self._ready.remove(work)
             work.results = [Unsent()] * len(work.outgoing)
-        self._done += self._ready
-        self._ready.clear()
+        self._done += released
 
     async def _tell_lanes(self) -> None:
         async with self._fed:
@@ -301,10 +322,13 @@ class Sender:
         return [work for work in works if work.outgoing]
 
     async def _paced_domains(self, connection: Driver) -> frozenset[str]:
-        """The domains with a pace of their own, at most a second old."""
+        """The domains with a pace of their own, at most a second old.
+
+        Webhooks are few, and their hosts' pace begins with the publication that needs it, so these are read each time.
+        """
         read_at, domains = self._domains
         now = time.monotonic()
-        if now - read_at >= 1.0:
+        if now - read_at >= 1.0 or self._channel.name == "webhook":
             domains = await paced.domains(connection, self._channel.name)
             self._domains = (now, domains)
         return domains

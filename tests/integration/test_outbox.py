@@ -9,7 +9,7 @@ from sqlalchemy import Select, literal, select, text
 
 from foundation.database import Database, driver
 from foundation.errors import Conflict, Invalid
-from notify import MessageText, customer_history, delivery_summary, enqueue, preview
+from notify import MessageText, customer_history, delivery_summary, enqueue, outbox, preview
 from notify.channels import Accepted, Deferred
 from notify.delivery import outcome
 from notify.outbox import Claimed, Done, begin, claim, record, renew
@@ -400,3 +400,27 @@ async def test_what_has_lost_its_use_is_not_claimed_and_expires(database: Databa
     assert await _claim(database) == []
     assert await _expire(database) == 1  # one batch
     assert await _counts(database, key) == {"expired": 2}
+
+
+def _nodes(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node, *(one for child in node.get("Plans", ()) for one in _nodes(child))]
+
+
+@pytest.mark.parametrize(
+    ("statement", "arguments"),
+    [(outbox._CLAIM, 3), (outbox._READ, 1), (outbox._RECORD, 9)],
+    ids=["claim", "read", "record"],
+)
+async def test_what_is_planned_on_an_empty_outbox_goes_along_keys(
+    database: Database, statement: str, arguments: int
+) -> None:
+    # A connection keeps its plan: one that goes through the outbox costs more the more there is to send.
+    async with database.transaction() as tx:
+        connection = await begin(tx)
+        await connection.execute("ANALYZE batches")
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"PREPARE known AS {statement}")
+        plan = await connection.fetchval(f"EXPLAIN (FORMAT JSON) EXECUTE known ({', '.join(['NULL'] * arguments)})")
+    scans = [one for one in _nodes(plan[0]["Plan"]) if one.get("Relation Name") in ("batches", "deliveries")]
+    assert any("Index Cond" in one for one in scans)
+    assert [one for one in scans if one["Node Type"].endswith("Scan") and "Index Cond" not in one] == []

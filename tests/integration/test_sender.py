@@ -3,6 +3,7 @@
 import asyncio
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -15,7 +16,7 @@ from notify.mail import MailFactory
 from notify.sender import Sender
 from notify.upkeep import upkeep_step
 from tests.support.people import people, publish
-from tests.support.relays import MoodyRelay
+from tests.support.relays import MoodyRelay, Temper
 
 LEASE = timedelta(seconds=60)
 
@@ -104,6 +105,34 @@ async def test_many_who_withdrew_hold_up_nobody_behind_them(database: Database) 
         await sending
     assert counts == {"accepted": 1, "suppressed": 99}
     assert list(relay.mails) == ["p100@example.org"]
+
+
+async def test_who_opts_out_while_a_worker_holds_their_message_is_not_sent_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three batches are on their way, three wait in memory: of those, two persons' are called back."""
+    monkeypatch.setattr("notify.sender._RECALL_SECONDS", 0.05)
+    await people(database, 150)
+    relay = MoodyRelay(temper=Temper(thinks=0.02))
+    stop = asyncio.Event()
+    async with relay.running() as port:
+        key = await publish(database)
+        sending = asyncio.create_task(_sender(database, port, depth=50).run(stop))
+        while not relay.mails:  # noqa: ASYNC110 (the server runs in this loop)
+            await asyncio.sleep(0)
+        await _execute(
+            database,
+            "INSERT INTO opt_outs (customer_id, topic, how)"
+            " SELECT id, 'incident:test', 'one_click' FROM customers WHERE number = 'C100'",
+        )
+        await _execute(database, "UPDATE addresses SET consent = false WHERE value = 'p140@example.org'")
+        counts = await _until(database, key, "planned", "sending")
+        stop.set()
+        await sending
+    assert counts == {"accepted": 148, "suppressed": 2}
+    everybody = {f"p{number}@example.org" for number in range(1, 151)}
+    assert relay.mails.keys() == everybody - {"p100@example.org", "p140@example.org"}
+    assert all(len(contents) == 1 for contents in relay.mails.values())
 
 
 async def test_a_sender_told_to_stop_ends_what_is_open_and_gives_the_rest_back(database: Database) -> None:

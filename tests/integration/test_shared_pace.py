@@ -129,3 +129,26 @@ async def test_a_host_that_asks_for_quiet_gets_it_from_every_worker_and_others_a
         ("busy.example.com", 200, "stopped"),
         ("calm.example.com", 5, "done"),
     ]
+
+
+async def test_the_first_burst_to_a_host_is_slow_for_all_workers_together_and_one_follower_waits_for_nobody(
+    database: Database, tokens: Tokens
+) -> None:
+    """The host never complained: it has forty followers, and that is reason enough."""
+    crowded, calm = Machine(), Machine()
+    async with crowded.running() as port, calm.running() as other:
+        await machines(
+            database,
+            *(f"http://crowded.example.com:{port}/{number}" for number in range(40)),
+            f"http://calm.example.com:{other}/1",
+        )
+        async with two_workers(database, tokens):
+            began = asyncio.get_running_loop().time()
+            key = await tell_machines(database)
+            await until_told(database, key, 30)
+            took = asyncio.get_running_loop().time() - began
+    assert len(calm.calls) == 1
+    assert took > 1.5, "ten a second from an empty bucket, of thirty at least twenty-nine to the crowded host"
+    async with database.transaction() as tx:
+        rows = (await tx.execute(text("SELECT domain, rate, concurrency FROM paces WHERE channel = 'webhook'"))).all()
+    assert rows == [("crowded.example.com", 10.0, 10)]

@@ -12,6 +12,7 @@ import pytest
 from argon2.profiles import RFC_9106_LOW_MEMORY
 from sqlalchemy import select, update
 
+from app.sessions import begin, find
 from app.staff.accounts import add_user, close_account, first_admin_link, open_link, set_roles
 from app.staff.passwords import Passwords, fault_of
 from app.tables import audit_log, sessions, users
@@ -100,6 +101,18 @@ async def test_a_session_ends_when_idle_and_after_twelve_hours(parts: Parts) -> 
             assert (await web.get(ACCOUNT)).status_code == 200
         forward(parts, minutes=25)
         assert (await web.get(ACCOUNT)).status_code == 303
+
+
+async def test_a_providers_word_counts_for_an_hour(parts: Parts) -> None:
+    """Whoever came by it goes by it again then, which is when we hear that a role was taken away there."""
+    noor = await a_person(parts)
+    async with parts.database.transaction() as tx:
+        cookie = await begin(tx, noor.id, "provider", address="", agent="", now=parts.clock())
+        for minutes in (25, 25, 9):
+            forward(parts, minutes=minutes)
+            assert await find(tx, cookie, now=parts.clock()) is not None
+        forward(parts, minutes=1)
+        assert await find(tx, cookie, now=parts.clock()) is None
 
 
 async def test_signing_out_ends_the_session_and_not_only_the_cookie(parts: Parts) -> None:
