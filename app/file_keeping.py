@@ -59,9 +59,10 @@ class FileKeeping:
         """Take the files out of some mails."""
         async with self._database.transaction() as tx:
             waiting = await packed_mail(tx)
-            room = {one.id: await room_in_case(tx, one.id) for one in waiting}
         for mail in waiting:
-            files = await asyncio.to_thread(self._files_in, mail, room[mail.id])
+            async with self._database.transaction() as tx:
+                room = await room_in_case(tx, mail.id)  # what the mail before it left, in the same case
+            files = await asyncio.to_thread(self._files_in, mail, room)
             async with self._database.transaction() as tx:
                 await unpacked(tx, mail, files, self._clock())
         return bool(waiting)

@@ -139,7 +139,7 @@ class _PaymentPages:
             payments=payments,
             titles=titles,
             me=str(actor(request)),
-            sepa=run.currency == "EUR" and run.pays == "account" and self._desk.parts.settings.payer is not None,
+            to_bank=run.pays == "account" and self._desk.parts.settings.payer is not None,
             refused=refused,
         )
 

@@ -15,6 +15,8 @@ from foundation.errors import Fault, Invalid, NotFound
 
 # Somebody whose page has not been heard of for this long has left it.
 PRESENT_FOR = timedelta(seconds=45)
+# And after this long nobody needs to know that they were there; swept by whoever opens a case next.
+FORGOTTEN_AFTER = timedelta(hours=1)
 # Whoever has not been at the desk for this long is promised to nobody.
 ON_DUTY_FOR = timedelta(hours=12)
 
@@ -109,10 +111,16 @@ async def choose(tx: Tx, *, language: str, skill: str, now: datetime) -> Agent |
 
 
 async def see(tx: Tx, case_id: int, name: str, shown_name: str, *, now: datetime) -> list[str]:
-    """Note that somebody has a case open; the names of the others who have."""
+    """Note that somebody has a case open; the names of the others who have. Whoever left long ago is forgotten."""
     connection = await driver(tx)
     await connection.execute(
         """
+        WITH gone AS (
+            DELETE FROM presences WHERE (case_id, agent) IN (
+                SELECT case_id, agent FROM presences WHERE seen_at < $5 AND (case_id, agent) <> ($1, $2)
+                 LIMIT 100 FOR UPDATE SKIP LOCKED
+            )
+        )
         INSERT INTO presences (case_id, agent, shown_name, seen_at) VALUES ($1, $2, $3, $4)
             ON CONFLICT (case_id, agent) DO UPDATE SET shown_name = $3, seen_at = $4
         """,
@@ -120,6 +128,7 @@ async def see(tx: Tx, case_id: int, name: str, shown_name: str, *, now: datetime
         name,
         shown_name,
         now,
+        now - FORGOTTEN_AFTER,
     )
     return await _others(connection, case_id, name, now)
 

@@ -107,8 +107,17 @@ async def attachment(tx: Tx, attachment_id: int, contact_ids: Collection[int] | 
 
 
 async def room_in_case(tx: Tx, contact_id: int) -> int:
-    """How many bytes of files the case of this contact still takes."""
-    used = await (await driver(tx)).fetchval(
+    """How many bytes of files the case of this contact still takes; that stays true until `tx` ends.
+
+    Who adds to a case at the same moment waits, else each would be let in for the room that is there once.
+    """
+    connection = await driver(tx)
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('files ' || coalesce('of ' || case_id, id::text), 0))"
+        " FROM contacts WHERE id = $1",
+        contact_id,
+    )
+    used = await connection.fetchval(
         """
         SELECT coalesce(sum(f.size), 0)
           FROM contacts own JOIN contacts k ON k.id = own.id OR k.case_id = own.case_id

@@ -47,13 +47,15 @@ def as_csv(run: Run, payments: Sequence[Payment]) -> bytes:
 
 
 def as_pain001(run: Run, payments: Sequence[Payment], payer: Payer, *, on: date) -> bytes:
-    """The run as a SEPA credit transfer, checked against the schema. Raises Conflict unless it is euros, to accounts.
+    """The run as credit transfers in its currency, checked against the schema. Raises Conflict unless to accounts.
 
+    Euros are a SEPA transfer; in other currencies the file names no service level, and the bank takes its own.
     Each payment has the same end-to-end identifier whenever the file is made, so the bank and we can tell it again.
     """
-    if run.currency != "EUR" or run.pays != "account":
-        raise Conflict("A SEPA file is for transfers in euros. Use the CSV file for this run.", code="not_sepa")
-    config = {"name": payer.name, "IBAN": payer.iban, "batch": True, "currency": "EUR"}
+    if run.pays != "account":
+        raise Conflict("This run is not paid to accounts. Use its CSV file.", code="not_to_accounts")
+    sepa = run.currency == "EUR"
+    config = {"name": payer.name, "IBAN": payer.iban, "batch": True, "currency": run.currency, "domestic": not sepa}
     file = SepaTransfer(config | ({"BIC": payer.bic} if payer.bic else {}), schema=SCHEMA, clean=True)
     for one in payments:
         if one.state != "returned":
@@ -68,7 +70,8 @@ def as_pain001(run: Run, payments: Sequence[Payment], payer: Payer, *, on: date)
                 }
             )
     content: bytes = file.export(validate=True)
-    return content
+    # "As the service level says" says nothing where there is none: each side pays its own bank.
+    return content if sepa else content.replace(b"<ChrgBr>SLEV</ChrgBr>", b"<ChrgBr>SHAR</ChrgBr>")
 
 
 def decimal(minor: int) -> str:

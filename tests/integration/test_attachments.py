@@ -1,5 +1,6 @@
 """Files of contacts: on disk before the receipt, handed out safely to those who may have them, lost never."""
 
+import asyncio
 import os
 import re
 import sys
@@ -13,8 +14,10 @@ import pytest
 
 from app.file_keeping import FileKeeping
 from app.wiring import Parts
+from claims import attachments
 from claims.intake import Arrival, Intake
 from foundation.database import driver
+from tests.support.claimants import a_customer, an_incident, partition, resolve
 from tests.support.mails import mail_with_files
 from tests.support.web import open_client, parts_for, staff_token
 from tests.unit.test_file_kinds import PDF, located_picture
@@ -183,3 +186,32 @@ async def test_a_crash_between_file_and_row_loses_nothing_and_leaves_nothing(par
     assert store.path(late.name).stat().st_mtime > long_ago + 3600
     assert oct(store.path(late.name).stat().st_mode)[-3:] == "600"
     assert "late" not in late.name
+
+
+async def test_a_case_takes_so_much_whatever_comes_at_once(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = len(PDF) + 1
+    monkeypatch.setattr(attachments, "LARGEST_CASE", 3 * size)
+    await an_incident(parts.database)
+    await a_customer(parts.database, "Jo", number="N-1", mails=["jo@example.org"])
+    async with open_client(parts) as web:
+        first = await web.post("/api/v1/contacts", json={"message": "Here", "email": "jo@example.org"})
+        path = first.json()["track_url"].removeprefix("https://status.example.com")
+        await resolve(parts.database)
+        answers = await asyncio.gather(
+            *(web.post(f"{path}/files", files=[("files", (f"{n}.pdf", PDF + bytes([n])))]) for n in range(5))
+        )
+    assert sorted(one.status_code for one in answers) == [202] * 3 + [422] * 2
+    assert {one.json().get("code") for one in answers} == {None, "case_full"}
+    # Two mails of one person in one round: the second has the room that the first left.
+    monkeypatch.setattr(attachments, "LARGEST_CASE", 4 * size)
+    async with Intake(parts.database).running() as intake:
+        for n in (8, 9):
+            raw = mail_with_files((f"{n}.pdf", "application/pdf", PDF + bytes([n])))
+            await intake.accept(Arrival("mail", "en", raw))
+    await resolve(parts.database)
+    assert len({case for case, _ in (await partition(parts.database)).values()}) == 1
+    keeper = keeping(parts)
+    while await keeper.step():
+        pass
+    whys = await rows(parts, "SELECT coalesce(why, 'kept'), count(*) FROM attachments GROUP BY 1 ORDER BY 1")
+    assert whys == [("case_full", 1), ("kept", 4)]

@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from claims import Arrival, Intake
-from foundation.database import Database
+from claims import Arrival, Intake, agents
+from foundation.clock import system_clock
+from foundation.database import Database, driver
 from tests.support.casework import Office, office
 from tests.support.claimants import a_customer, resolve
 
@@ -349,3 +351,20 @@ async def test_two_cases_joined_by_hand_are_one_for_customer_and_clocks(desk: Of
     assert sorted(merged["clocks"], key=str) == sorted(clocks, key=str)
     await desk.call(f"cases/{numbers[0]}/split", {"contacts": [], "reason": "x"}, status=422)
     await desk.call(f"cases/{numbers[0]}/merge", {"other": "C-1", "reason": "x"}, status=404)
+
+
+async def test_who_left_a_case_long_ago_is_forgotten_when_the_next_one_opens_any(desk: Office) -> None:
+    for name in ("Ben Bos", "Kim Kok"):
+        await desk.tell(message="One", name=name)
+    now = system_clock()
+    async with desk.database.transaction() as tx:
+        connection = await driver(tx)
+        first, second = [row[0] for row in await connection.fetch("SELECT id FROM cases ORDER BY id")]
+        await agents.see(tx, first, "ada", "Ada", now=now - timedelta(hours=2))
+        assert await agents.see(tx, first, "noor", "Noor", now=now - timedelta(minutes=5)) == []
+        assert await agents.see(tx, second, "ada", "Ada", now=now) == []
+        assert await agents.see(tx, first, "ada", "Ada", now=now) == []
+        assert await agents.see(tx, first, "noor", "Noor", now=now) == ["Ada"]
+        await agents.see(tx, second, "kim", "Kim", now=now + timedelta(hours=3))
+        left = await connection.fetch("SELECT case_id, agent FROM presences")
+    assert [tuple(row) for row in left] == [(second, "kim")]

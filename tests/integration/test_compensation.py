@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -243,6 +244,13 @@ async def test_the_files_hold_every_payment_and_the_total(database: Database, in
     assert (header.findtext("NbOfTxs", "", spaces), header.findtext("CtrlSum", "", spaces)) == ("3", "750.00")
     ends = [one.text for one in found.iter("{urn:iso:std:iso:20022:tech:xsd:pain.001.001.09}EndToEndId")]
     assert ends == [f"STORMDESK-{one.id}" for one in payments]
+    # Another currency is no SEPA transfer, and loses nothing; what goes over the bill is no file for a bank.
+    pounds = as_pain001(replace(run, currency="GBP"), payments, Payer("Example Air", IBAN), on=DAY).decode()
+    assert pounds.count('<InstdAmt Ccy="GBP">250.00</InstdAmt>') == 3
+    assert "<ChrgBr>SHAR</ChrgBr>" in pounds
+    assert not any(word in pounds for word in ("SEPA", "SLEV", "EUR"))
+    with pytest.raises(Conflict, match="not paid to accounts"):
+        as_pain001(replace(run, pays="bill"), payments, Payer("Example Air", IBAN), on=DAY)
 
 
 async def test_what_is_known_already_need_not_be_typed(database: Database, incident: str) -> None:

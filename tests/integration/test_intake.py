@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+import claims.intake
 from app.migrations import migrate
 from app.postgres import embedded_postgres, start_server, stop_server
 from claims.intake import Arrival, Intake, KeyReused
@@ -17,7 +18,7 @@ from foundation.database import Database, driver
 from foundation.errors import Busy
 from tests.support.claimants import send
 from tests.support.site import site
-from tests.support.web import parts_for
+from tests.support.web import open_client, parts_for
 
 
 async def rows(database: Database, query: str, *values: object) -> list[tuple[object, ...]]:
@@ -100,6 +101,34 @@ def own_server() -> Iterator[Path]:
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_who_only_asks_is_sent_away_before_who_has_something_to_tell(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims.intake, "_PRESSED", 1 / 4000)
+    parts = parts_for(database_url, tmp_path)
+    async with open_client(parts) as web:
+        receipt = (await web.post("/api/v1/contacts", json={"message": "First"})).json()["receipt"]
+        asked = f"/api/v1/contacts/{receipt}"
+        assert (await web.get(asked)).status_code == 200
+        async with parts.database.transaction() as tx:
+            connection = await driver(tx)
+            await connection.execute("LOCK TABLE contacts IN EXCLUSIVE MODE")  # reading goes on, storing waits
+            crowd = []
+            async with asyncio.timeout(20):
+                while (answer := await web.get(asked)).status_code == 200:
+                    crowd.append(asyncio.create_task(web.post("/api/v1/contacts", json={"message": "Help"})))
+            assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "busy", "60")
+        told = await asyncio.gather(*crowd)
+        assert {one.status_code for one in told} == {202}
+        # Pressed no more. Who asks without end about one receipt is slowed down, and may tell us things all the same.
+        statuses = [(await web.get(asked)) for _ in range(61)]
+        assert statuses[0].status_code == 200
+        assert (statuses[-1].status_code, statuses[-1].json()["code"]) == (429, "too_many")
+        assert int(statuses[-1].headers["retry-after"]) > 0
+        assert (await web.post("/api/v1/contacts", json={"message": "More"})).status_code == 202
+    await parts.database.close()
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
