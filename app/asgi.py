@@ -158,7 +158,7 @@ def every_route(
         )
     )
     if parts.settings.ops_bind is None:
-        exposition = metrics.pages.exposition_page(parts.database)
+        exposition = metrics.pages.exposition_page(parts.database, parts.settings.notice_limit)
         routes += operations.routes(parts, exposition, guarded=True)
     return shut(routes, parts)
 
@@ -191,7 +191,7 @@ def _https(parts: Parts) -> bool:
 
 def create_operations_app(parts: Parts) -> ASGIApp:
     """What machines ask for, on an address of its own that strangers cannot reach."""
-    exposition = metrics.pages.exposition_page(parts.database)
+    exposition = metrics.pages.exposition_page(parts.database, parts.settings.notice_limit)
     return _starlette(parts, shut(operations.routes(parts, exposition, guarded=False), parts))
 
 

@@ -112,6 +112,7 @@ class Settings:
     fallback_after: timedelta
     notice_limit: timedelta
     warn_before: timedelta
+    snapshots_kept: timedelta
     alert_secrets: Mapping[str, bytes]
     domain_limits: Mapping[str, tuple[float, int]]
     mail_listen: tuple[MailBind, ...]
@@ -166,6 +167,7 @@ def read_settings(environment: Mapping[str, str], *, secret_required: bool = Tru
         fallback_after=reader.get("FALLBACK_MINUTES", _minutes, "10"),
         notice_limit=reader.get("NOTICE_MINUTES", _minutes, "30"),
         warn_before=reader.get("PROMISE_WARNING_MINUTES", _minutes, "5"),
+        snapshots_kept=reader.get("SNAPSHOT_DAYS", _days, "90"),
         alert_secrets=reader.get("ALERT_SECRETS", _alert_secrets, ""),
         domain_limits=reader.get("DOMAIN_LIMITS", _domain_limits, ""),
         mail_listen=reader.get("MAIL_LISTEN", _mail_binds, ""),
@@ -487,6 +489,12 @@ def _alert_secrets(text: str) -> dict[str, bytes]:
 
 def _minutes(text: str) -> timedelta:
     return timedelta(minutes=_positive(text))
+
+
+def _days(text: str) -> timedelta:
+    if (days := _positive(text)) > 36_500:
+        raise ValueError("must be at most 36500 days")
+    return timedelta(days=days)
 
 
 def _domain_limits(text: str) -> dict[str, tuple[float, int]]:

@@ -59,6 +59,7 @@ async def work(settings: Settings, database_url: str) -> None:
             "offers": partial(keep, offering(parts).step, idle_seconds=1.0),
             "promises": partial(keep, chaser(parts).step, idle_seconds=1.0),
             "planned work": partial(keep, planned_work(parts).step, idle_seconds=1.0),
+            "snapshots": partial(keep, partial(parts.exports.sweep, settings.snapshots_kept), idle_seconds=600.0),
             "files": partial(keep, file_keeping(parts).step, idle_seconds=1.0),
             "status page": partial(keep_page, status_page(parts), parts.database),
         }

@@ -20,6 +20,8 @@ _ALL = Sample(
     to_case={"": 0.0},
     promise_due=0.0,
     notice_due=0.0,
+    hearing_due={"": 0.0},
+    hearing_left={"": 0.0},
     cases={"open": 1},
 )
 

@@ -7,6 +7,7 @@ them. It knows no package's tables.
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from datetime import timedelta
 from pathlib import Path
 from secrets import token_bytes
 
@@ -49,6 +50,11 @@ class Exports:
         async with self._database.snapshot() as tx, aclosing(export(tx, question, form)) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    async def sweep(self, kept: timedelta) -> bool:
+        """One step of a worker: snapshots end `kept` after they were taken. False: nothing is left to do."""
+        await asyncio.to_thread(self.snapshots.sweep, self._clock(), kept)
+        return False
 
     async def take(self) -> Snapshot:
         """Keep every export as it is now, all of them from one moment."""

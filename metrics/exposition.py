@@ -76,6 +76,19 @@ def _promised(sample: Sample) -> Iterator[Metric]:
             "Until the first word about an incident is due of which none was said; negative: it is late.",
             sample.notice_due,
         )
+    yield _family(
+        "stormdesk_hearing_due_seconds",
+        "Until half, 95 % and the last must have heard of an incident of which they have not; negative: it is late.",
+        ("reached",),
+        _single(sample.hearing_due),
+    )
+    yield _family(
+        "stormdesk_hearing_left_seconds",
+        "What was left of the time in which people must hear when half, 95 % and the last had, or is by now: the least "
+        "of the incidents of the last day and those that are open.",
+        ("reached",),
+        _single(sample.hearing_left),
+    )
 
 
 def _contacts(sample: Sample) -> Iterator[Metric]:

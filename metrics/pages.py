@@ -3,7 +3,7 @@
 from asyncio import to_thread
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 import msgspec
@@ -131,9 +131,12 @@ def routes(*, exports: Exports) -> list[Route]:
     ]
 
 
-def exposition_page(database: Database) -> Callable[[Request], Awaitable[Response]]:
-    """The handler of `/metrics`. It says nothing of who may ask: mount it where strangers cannot reach it."""
-    sampler = Sampler(database)
+def exposition_page(database: Database, notice_limit: timedelta) -> Callable[[Request], Awaitable[Response]]:
+    """The handler of `/metrics`. It says nothing of who may ask: mount it where strangers cannot reach it.
+
+    `notice_limit`: within what people must hear of an incident that has no limit of its own.
+    """
+    sampler = Sampler(database, usual=notice_limit)
 
     async def page(_: Request) -> Response:
         return Response(exposition(await sampler.sample()), headers={"Content-Type": CONTENT_TYPE})

@@ -149,7 +149,8 @@ def print_addresses(
         "Claim form": f"{place.url}/claim?incident={incident_id}",
         "A customer's case": track_url or "nobody wrote",
         "Desk (opens once)": desk_url,
-        "Metrics": f"http://127.0.0.1:{place.operations_port}/metrics",
+        "Metrics": f"http://127.0.0.1:{place.operations_port}/metrics (web; "
+        f"workers: {', '.join(str(port) for port in place.worker_ports)})",
         "Mails they got": f"{place.mail.resolve()}/*.eml",
         "Logs": f"{(place.folder / 'logs').resolve()}",
     }

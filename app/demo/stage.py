@@ -44,6 +44,7 @@ class Place:
     host: str
     port: int
     operations_port: int
+    worker_ports: tuple[int, ...]
     held: tuple[socket.socket, ...]
 
     @property
@@ -99,13 +100,13 @@ def taken_place(environment: Mapping[str, str]) -> Iterator[Place]:
 
 
 def _place(folder: Path, environment: Mapping[str, str]) -> Place:
-    operations = reserve_port(8081)
-    host, _, port = environment.get("STORMDESK_BIND", "").rpartition(":")
-    if port.isdigit():
-        return Place(folder, host or "127.0.0.1", int(port), operations.getsockname()[1], (operations,))
-    public = reserve_port(8080)
-    ports = public.getsockname()[1], operations.getsockname()[1]
-    return Place(folder, "127.0.0.1", *ports, (public, operations))
+    held = [reserve_port(8081 + number) for number in range(WORKERS + 1)]
+    operations, *workers = (one.getsockname()[1] for one in held)
+    host, _, given = environment.get("STORMDESK_BIND", "").rpartition(":")
+    if given.isdigit():
+        return Place(folder, host or "127.0.0.1", int(given), operations, tuple(workers), tuple(held))
+    held.append(reserve_port(8080))
+    return Place(folder, "127.0.0.1", held[-1].getsockname()[1], operations, tuple(workers), tuple(held))
 
 
 @contextmanager
@@ -134,8 +135,9 @@ async def running(place: Place) -> AsyncIterator[Processes]:
         place.release()
         operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{place.operations_port}"}
         await processes.start("web", "app.cli", "serve", environment=operations)
-        for number in range(1, WORKERS + 1):
-            await processes.start(f"worker-{number}", "app.cli", "work")
+        for number, port in enumerate(place.worker_ports, 1):
+            operations = {"STORMDESK_OPS_BIND": f"127.0.0.1:{port}"}
+            await processes.start(f"worker-{number}", "app.cli", "work", environment=operations)
         await processes.unless_one_ends(_answering(place))
         yield processes
 

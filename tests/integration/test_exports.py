@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import duckdb
 import httpx2
@@ -157,6 +158,7 @@ async def test_what_cannot_be_exported_is_refused_with_what_can(database: Databa
 async def test_a_large_export_needs_little_memory(database: Database) -> None:
     """Python's objects; Arrow's own are its batches, which have one size. `bench export` measures the whole process."""
     await many_deliveries(database, 50_000)
+    await exported(database, "cases", "ndjson")  # what it loads is loaded
     tracemalloc.start()
     async with database.snapshot() as tx:
         size = 0
@@ -254,14 +256,55 @@ async def test_an_empty_export_can_be_read_too(database: Database, tmp_path: Pat
 
 
 @pytest.mark.skipif(shutil.which("soffice") is None, reason="needs LibreOffice (Debian: libreoffice-calc-nogui)")
-async def test_libreoffice_reads_the_workbook(database: Database, incident: str, tmp_path: Path) -> None:
+async def test_libreoffice_reads_the_workbook_with_the_types_that_the_dictionary_names(
+    database: Database, incident: str, tmp_path: Path
+) -> None:
     (tmp_path / "rows.xlsx").write_bytes(await exported(database, "deliveries", "xlsx"))
     process = await asyncio.create_subprocess_exec(
-        *("soffice", "--headless", "--convert-to", "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false"),
-        *(",false,false,2", f"-env:UserInstallation=file://{tmp_path}/office", "--outdir", tmp_path),
-        tmp_path / "rows.xlsx",
+        *("soffice", "--headless", f"-env:UserInstallation=file://{tmp_path}/office", "--convert-to", "fods"),
+        *("--outdir", tmp_path, tmp_path / "rows.xlsx"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
     )
     assert await process.wait() == 0
+    (described,) = (one for one in dictionary() if one.name == "deliveries")
+    kinds = {
+        one.name: {"text": "string", "whole number": "float", "time": "date"}[one.type] for one in described.columns
+    }
+    header, *rows = libreoffice_cells(tmp_path / "rows.fods", "Rows 1")
+    assert [shown for _, shown in header[: len(kinds)]] == list(kinds)
+    assert len(rows) == 2
+    for row in rows:
+        found = {name: kind for name, (kind, _) in zip(kinds, row, strict=False) if kind}
+        assert found == {name: kinds[name] for name in found}
+        assert {kinds[name] for name in found} == {"string", "float", "date"}
+    people = list(kinds).index("customer_number")
+    assert {row[people][1] for row in rows} == {"C1", "=1+1"}
+
+
+def libreoffice_cells(file: Path, sheet: str) -> list[list[tuple[str, str]]]:
+    """(type, text) of the cells of a sheet, as LibreOffice wrote them out."""
+    names = {
+        "table": "urn:oasis:names:tc:opendocument:xmlns:table:1.0",
+        "office": "urn:oasis:names:tc:opendocument:xmlns:office:1.0",
+        "text": "urn:oasis:names:tc:opendocument:xmlns:text:1.0",
+    }
+    (found,) = (
+        one
+        for one in ET.parse(file).iter(f"{{{names['table']}}}table")
+        if one.get(f"{{{names['table']}}}name") == sheet
+    )
+    rows = []
+    for row in found.iterfind("table:table-row", names):
+        cells: list[tuple[str, str]] = []
+        for cell in row.iterfind("table:table-cell", names):
+            shown = cell.find("text:p", names)
+            text = "" if shown is None else "".join(shown.itertext())
+            times = int(cell.get(f"{{{names['table']}}}number-columns-repeated", "1"))
+            cells += [(cell.get(f"{{{names['office']}}}value-type", ""), text)] * min(times, 100)
+        if any(kind for kind, _ in cells):
+            rows.append(cells)
+    return rows
 
 
 async def test_a_snapshot_answers_the_same_question_the_same_way(

@@ -1,5 +1,6 @@
 """What a scrape tells: figures from the database, measured once for many scrapers, and silence when it is away."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -8,11 +9,13 @@ from sqlalchemy import text
 import metrics
 from foundation.database import Database
 from metrics.exposition import exposition
+from metrics.report_people import people_of
 from metrics.sampling import Sample, Sampler, Seen, take_sample
+from metrics.seldom import Seldom
 from tests.support.claimants import an_incident
 from tests.support.customer_files import a_file, a_line, load
 from tests.support.outbox import a_dispatch
-from tests.support.stories import a_story
+from tests.support.stories import STORM, a_story
 
 
 def figures(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -79,9 +82,53 @@ async def test_a_story_is_told_in_the_figures_and_a_drill_in_no_clock(database: 
     assert sample.promises == {"kept": 3, "missed": 1} or sum(sample.promises.values()) == 4
     assert sample.open_incidents == 0
     assert sample.notice_due is None
+    assert sample.hearing_due == {}
+    async with database.snapshot() as tx:
+        people = (await people_of(tx, [STORM], limit=1800))[STORM]
+    after = {"median": people.median, "p95": people.p95, "last": people.last}
+    assert sample.hearing_left == {name: 1800 - (seconds or 0) for name, seconds in after.items()}
     assert sample.unanswered_late == late
     assert sample.joins_undone == parted
     assert sample.claims["overdue"] == 0
+
+
+async def test_the_regulatory_clock_goes_by_the_limit_of_each_incident(database: Database) -> None:
+    await two_deliveries(database)
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE incidents SET notice_limit = interval '10 minutes'"))
+    async with database.snapshot() as tx:
+        sample = await take_sample(tx, usual=timedelta(hours=1))
+    assert set(sample.hearing_due) == {"median", "p95", "last"}
+    assert sample.hearing_due == sample.hearing_left
+    assert all(500 < seconds <= 600 for seconds in [*sample.hearing_due.values(), sample.notice_due or 0])
+    async with database.transaction() as tx:
+        await tx.execute(text("UPDATE incidents SET notice_limit = NULL"))
+    async with database.snapshot() as tx:
+        sample = await take_sample(tx, usual=timedelta(hours=1))
+    assert 3500 < (sample.notice_due or 0) <= 3600
+    assert 3500 < sample.hearing_due["p95"] <= 3600
+
+
+async def test_what_needs_every_row_is_counted_seldom() -> None:
+    now, counts = 0.0, 0
+
+    async def count() -> int:
+        nonlocal counts
+        counts += 1
+        await asyncio.sleep(0.01)
+        return counts
+
+    seldom = Seldom(lambda: now)
+    assert [await seldom.figure("x", count), await seldom.figure("x", count), await seldom.figure("y", count)] == [
+        1,
+        1,
+        2,
+    ]
+    now = 0.9
+    assert await seldom.figure("x", count) == 1
+    assert await seldom.figure("x", count, of="something else") == 3
+    now = 60.0
+    assert await seldom.figure("x", count, of="something else") == 4
 
 
 async def test_many_scrapers_cost_what_one_does(database: Database) -> None:
@@ -90,7 +137,7 @@ async def test_many_scrapers_cost_what_one_does(database: Database) -> None:
     first = await sampler.sample()
     await two_deliveries(database)
     assert await sampler.sample() is first
-    now = 5.0
+    now = 5000.0
     later = (await sampler.sample()).sample
     assert later is not None
     assert sum(later.deliveries.values()) == 2
