@@ -8,15 +8,17 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from app.answers import document
+from app.answers import Document, document
 from app.problems import REFUSED, Problem
 from app.rights import RIGHTS, ROLES, TABLE
 from app.schemas import Schemas
@@ -103,27 +105,34 @@ class Operation:
 
 
 def route(routes: Sequence[BaseRoute], at: Places) -> Route:
-    """The route of the document, which describes `routes` and itself. Raises `Undescribed`."""
+    """The route of the document, which describes `routes` and itself. Raises `Undescribed`.
+
+    The document is made when it is first asked for, which takes a third of a second: not every process is asked.
+    """
 
     @for_anybody
     @call(gives=dict[str, Any], cached=True)
     async def described(request: Request) -> Response:
         """This document."""
         wanted = request.headers.get("accept-encoding", ""), request.headers.get("if-none-match", "")
-        answer = made.answer(*wanted)
+        answer = (await run_in_threadpool(made)).answer(*wanted)
         response = Response(answer.body, answer.status)
         response.raw_headers = list(answer.headers)
         return response
 
+    @cache
+    def made() -> Document:
+        content = msgspec.json.encode(describe(operations, at))
+        return document("openapi.json", content, hashlib.sha256(content).hexdigest()[:20])
+
     own = Route(PATH, described, methods=["GET"])
-    content = msgspec.json.encode(describe([*routes, own], at))
-    made = document("openapi.json", content, hashlib.sha256(content).hexdigest()[:20])
+    operations = [*operations_of([*routes, own])]
     return own
 
 
-def describe(routes: Sequence[BaseRoute], at: Places) -> Json:
-    """The document, as JSON would hold it. Raises `Undescribed`."""
-    operations = [*operations_of(routes), *_files()]
+def describe(calls: Sequence[Operation], at: Places) -> Json:
+    """The document of these calls and of the status page's files, as JSON would hold it."""
+    operations = [*calls, *_files()]
     schemas = Schemas()
     schemas.add_answer(Problem)
     for one in operations:

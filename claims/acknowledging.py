@@ -4,9 +4,10 @@ The resolver notes who is due in the transaction that gives a contact its case, 
 worker decides and plans the message in one transaction, so nobody is told twice. It sends nothing itself.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import asyncpg
@@ -14,7 +15,7 @@ import asyncpg
 import notify
 from claims.acknowledgement import Earlier, Verdict, verdict, vouched_for
 from claims.letters import Writer
-from claims.links import current_turn, person_token, track_token
+from claims.links import current_turns, person_token, track_token
 from claims.receipts import grouped
 from claims.submissions import NOTHING_SAID, stored_submission
 from foundation.clock import Clock
@@ -22,7 +23,7 @@ from foundation.database import Database, Driver, Tx, driver
 from notify import BadAddress, Card, mail_header, normalise_mail, normalise_phone, parse_mail
 
 TOPIC = "acknowledgement:"
-_MOST = 50
+_MOST = 200
 _Channel = Literal["mail", "sms"]
 
 
@@ -69,13 +70,12 @@ class Acknowledging:
             due = [_Due(row, *where) for row in rows if (where := self._where(row)) is not None]
             cards = await notify.customer_cards(tx, {row["customer_id"] for row in rows if row["customer_id"]})
             told = await notify.addresses_told(tx, {row["delivery_id"] for row in rows if row["delivery_id"]})
+            proven = [one for one in due if self._is_proven(one, cards, told)]
             nowhere = {row["id"] for row in rows} - {one.row["id"] for one in due}
-            await _settle(connection, nowhere, "no_address")
-            for one in due:
-                if self._is_proven(one, cards, told):
-                    await self._decide(tx, one, cards)
-                else:
-                    await _settle(connection, {one.row["id"]}, "not_proven")
+            await _settle(connection, dict.fromkeys(nowhere, "no_address"))
+            unproven = {one.row["id"] for one in due} - {one.row["id"] for one in proven}
+            await _settle(connection, dict.fromkeys(unproven, "not_proven"))
+            await self._decide(tx, proven, cards)
         return len(rows) == _MOST
 
     def _where(self, row: asyncpg.Record) -> tuple[_Channel, str] | None:
@@ -99,51 +99,103 @@ class Acknowledging:
         results = mail_header(parse_mail(one.row["raw"]), "Authentication-Results")
         return vouched_for(results, self.verdicts_by, one.address)
 
-    async def _decide(self, tx: Tx, one: _Due, cards: Mapping[int, Card]) -> None:
+    async def _decide(self, tx: Tx, proven: Sequence[_Due], cards: Mapping[int, Card]) -> None:
         connection, now = await driver(tx), self.clock()
-        rows = await connection.fetch(_EARLIER, one.channel, one.address, one.row["case_id"])
-        kind, why = verdict(now, one.row["incident_id"], [Earlier(*row) for row in rows])
-        if kind == "none":
-            await _settle(connection, {one.row["id"]}, why)
-            return
-        await self._send(tx, one, kind, cards.get(one.row["customer_id"]))
+        history = _History(
+            await connection.fetch(
+                _EARLIER,
+                [one.channel for one in proven],
+                [one.address for one in proven],
+                [one.row["case_id"] for one in proven],
+            )
+        )
+        going: list[tuple[_Due, Verdict]] = []
+        quiet: dict[int, str] = {}
+        for one in proven:
+            kind, why = verdict(now, one.row["incident_id"], history.before(one))
+            if kind == "none":
+                quiet[one.row["id"]] = why
+            else:
+                going.append((one, kind))
+                history.add(now, one)
+        await _settle(connection, quiet)
+        await notify.enqueue_each(tx, await self._letters(tx, going, cards))
         await connection.execute(
-            """
-            UPDATE acknowledgements SET kind = $2, incident_id = $3, channel = $4, address = $5, at = $6, dispatch = $7
-             WHERE contact_id = $1 AND kind = 'due'
-            """,
-            one.row["id"],
-            kind,
-            one.row["incident_id"],
-            one.channel,
-            one.address,
+            _SENT,
+            [one.row["id"] for one, _ in going],
+            [kind for _, kind in going],
+            [one.row["incident_id"] for one, _ in going],
+            [one.channel for one, _ in going],
+            [one.address for one, _ in going],
             now,
-            f"{TOPIC}{one.row['id']}",
+            TOPIC,
         )
 
-    async def _send(self, tx: Tx, one: _Due, kind: Verdict, card: Card | None) -> None:
-        row, language = one.row, one.row["language"]
-        tokens = self.writer.tokens
-        if card is not None and one.address in (*card.mails, *card.phones):
-            customer, language = card.id, card.language
-            turn = await current_turn(tx, f"{row['incident_id']}:{card.id}")
-            token = person_token(tokens, row["incident_id"], card.id, turn=turn)
+    async def _letters(
+        self, tx: Tx, going: Sequence[tuple[_Due, Verdict]], cards: Mapping[int, Card]
+    ) -> list[notify.PersonalLetter]:
+        known = {one.row["id"]: card for one, _ in going if (card := _card(one, cards)) is not None}
+        others = [one for one, _ in going if one.row["id"] not in known]
+        writers = await notify.correspondents(tx, {(one.channel, one.address): one.row["language"] for one in others})
+        names = {one.row["id"]: _link_name(one, known.get(one.row["id"])) for one, _ in going}
+        turns = await current_turns(tx, set(names.values()))
+        letters = []
+        for one, kind in going:
+            card, turn = known.get(one.row["id"]), turns[names[one.row["id"]]]
+            to = writers[one.channel, one.address] if card is None else card.id
+            letters.append(notify.PersonalLetter(f"{TOPIC}{one.row['id']}", to, self._text(one, kind, card, turn)))
+        return letters
+
+    def _text(self, one: _Due, kind: Verdict, card: Card | None, turn: int) -> notify.MessageText:
+        row, tokens = one.row, self.writer.tokens
+        if card is not None:
+            language, token = card.language, person_token(tokens, row["incident_id"], card.id, turn=turn)
         else:
-            customer = await notify.correspondent(tx, one.channel, one.address, language=language)
-            turn = await current_turn(tx, row["receipt"])
-            token = track_token(tokens, row["receipt"], kind="mailed", turn=turn)
-        url = self.writer.url(token, language)
+            language, token = row["language"], track_token(tokens, row["receipt"], kind="mailed", turn=turn)
         letter = self.writer.received(
-            row["number"], receipt=grouped(row["receipt"]), again=kind == "again", language=language, case_url=url
+            row["number"],
+            receipt=grouped(row["receipt"]),
+            again=kind == "again",
+            language=language,
+            case_url=self.writer.url(token, language),
         )
-        await notify.enqueue(
-            tx,
-            key=f"{TOPIC}{row['id']}",
-            topic=f"{TOPIC}{row['id']}",
-            number=1,
-            messages=[text for text in letter.messages if text.channel == one.channel],
-            audience=notify.only(customer),
-        )
+        return next(text for text in letter.messages if text.channel == one.channel)
+
+
+class _History:
+    """What was sent before to the addresses and in the cases of a round, and what this round adds."""
+
+    def __init__(self, rows: Sequence[asyncpg.Record]) -> None:
+        self._told: list[tuple[datetime, str, tuple[str, str], int]] = []
+        self._at_address: dict[tuple[str, str], list[int]] = {}
+        self._in_case: dict[int, list[int]] = {}
+        for row in rows:
+            self._note(row["at"], row["incident_id"], (row["channel"], row["address"]), row["case_id"])
+
+    def add(self, now: datetime, one: _Due) -> None:
+        self._note(now, one.row["incident_id"], (one.channel, one.address), one.row["case_id"])
+
+    def before(self, one: _Due) -> list[Earlier]:
+        address, case = (one.channel, one.address), one.row["case_id"]
+        places = {*self._at_address.get(address, ()), *self._in_case.get(case, ())}
+        told = [self._told[place] for place in places]
+        return [Earlier(at, about, where == address, inside == case) for at, about, where, inside in told]
+
+    def _note(self, at: datetime, incident_id: str, address: tuple[str, str], case_id: int) -> None:
+        self._at_address.setdefault(address, []).append(len(self._told))
+        self._in_case.setdefault(case_id, []).append(len(self._told))
+        self._told.append((at, incident_id, address, case_id))
+
+
+def _card(one: _Due, cards: Mapping[int, Card]) -> Card | None:
+    """The directory's card of whoever writes, where it has this very address."""
+    card = cards.get(one.row["customer_id"])
+    return card if card is not None and one.address in (*card.mails, *card.phones) else None
+
+
+def _link_name(one: _Due, card: Card | None) -> str:
+    receipt: str = one.row["receipt"]
+    return receipt if card is None else f"{one.row['incident_id']}:{card.id}"
 
 
 _DUE = """
@@ -153,20 +205,36 @@ SELECT k.id, k.receipt, k.channel, k.language, k.raw, k.customer_id, k.case_id, 
  ORDER BY a.contact_id LIMIT $1
    FOR UPDATE OF a SKIP LOCKED
 """
-# To this address, or in this case.
+# To these addresses, or in these cases.
 _EARLIER = """
-SELECT a.at, a.incident_id, a.channel = $1 AND a.address = $2, k.case_id = $3
+SELECT a.contact_id, a.at, a.incident_id, a.channel, a.address, k.case_id
   FROM acknowledgements a JOIN contacts k ON k.id = a.contact_id
- WHERE a.kind IN ('first', 'again') AND ((a.channel = $1 AND a.address = $2) OR k.case_id = $3)
- ORDER BY a.at DESC LIMIT 50
+ WHERE a.kind IN ('first', 'again')
+   AND (a.channel, a.address) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+ UNION
+SELECT a.contact_id, a.at, a.incident_id, a.channel, a.address, k.case_id
+  FROM contacts k JOIN acknowledgements a ON a.contact_id = k.id
+ WHERE a.kind IN ('first', 'again') AND k.case_id = ANY ($3::bigint[])
+"""
+_SENT = """
+UPDATE acknowledgements a
+   SET kind = new.kind, incident_id = new.incident_id, channel = new.channel, address = new.address, at = $6,
+       dispatch = $7 || new.contact_id
+  FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
+    AS new (contact_id, kind, incident_id, channel, address)
+ WHERE a.contact_id = new.contact_id AND a.kind = 'due'
 """
 
 
-async def _settle(connection: Driver, contact_ids: Collection[int], why: str) -> None:
-    if contact_ids:
+async def _settle(connection: Driver, whys: Mapping[int, str]) -> None:
+    """These hear nothing: contact → why."""
+    if whys:
         await connection.execute(
-            "UPDATE acknowledgements SET kind = 'none', why = $2"
-            " WHERE contact_id = ANY ($1::bigint[]) AND kind = 'due'",
-            list(contact_ids),
-            why,
+            """
+            UPDATE acknowledgements a SET kind = 'none', why = new.why
+              FROM unnest($1::bigint[], $2::text[]) AS new (contact_id, why)
+             WHERE a.contact_id = new.contact_id AND a.kind = 'due'
+            """,
+            list(whys),
+            list(whys.values()),
         )

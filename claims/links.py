@@ -6,6 +6,7 @@ the directory knows for that customer, which proves who reads it. A person's lin
 contact's the contact: none names a case, so that joining and parting cannot lead it to somebody else's.
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -81,6 +82,14 @@ async def current_turn(tx: Tx, name: str) -> int:
     """The turn that links of this name are in."""
     found: int | None = await (await driver(tx)).fetchval("SELECT turn FROM link_turns WHERE name = $1", name)
     return found or 0
+
+
+async def current_turns(tx: Tx, names: Collection[str]) -> Mapping[str, int]:
+    """Name → the turn that its links are in, of all `names`."""
+    rows = await (await driver(tx)).fetch(
+        "SELECT name, turn FROM link_turns WHERE name = ANY ($1::text[])", list(names)
+    )
+    return dict.fromkeys(names, 0) | {row[0]: row[1] for row in rows}
 
 
 async def give_up(tx: Tx, link: Link) -> int:

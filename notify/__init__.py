@@ -6,12 +6,13 @@ The front door: what other packages may use stands here, everything else is ours
 from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
-from notify.correspondents import Card, ReplyChannel, correspondent, customer_cards, only
+from notify.correspondents import Card, ReplyChannel, correspondent, correspondents, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, customers_named, find_customers
 from notify.exercises import rehearse
 from notify.first_notice import FirstNotice, first_notice
 from notify.following import any_machine_among, followers_of
 from notify.health import lift_suppression
+from notify.letters import PersonalLetter, enqueue_each
 from notify.mail_preview import MailPreview, preview_mail
 from notify.messages import ChannelName as Channel
 from notify.messages import MessageText, escape_slots, one_line
@@ -43,6 +44,7 @@ __all__ = [
     "FirstNotice",
     "MailPreview",
     "MessageText",
+    "PersonalLetter",
     "Progress",
     "QuietHours",
     "Reach",
@@ -60,6 +62,7 @@ __all__ = [
     "colleague",
     "colleagues_named",
     "correspondent",
+    "correspondents",
     "customer_cards",
     "customer_history",
     "customers",
@@ -67,6 +70,7 @@ __all__ = [
     "delivery_progress",
     "delivery_summary",
     "enqueue",
+    "enqueue_each",
     "escape_slots",
     "exposures",
     "find_customers",

@@ -53,31 +53,60 @@ async def customer_cards(tx: Tx, customer_ids: Collection[int]) -> Mapping[int, 
 
 
 _KNOWN = """
-SELECT c.id FROM addresses a JOIN customers c ON c.id = a.customer_id
- WHERE a.channel = $1 AND a.value = $2 AND c.kind = 'correspondent'
- ORDER BY c.id LIMIT 1
+SELECT a.channel, a.value, min(c.id)
+  FROM unnest($1::text[], $2::text[]) AS asked (channel, value)
+  JOIN addresses a ON a.channel = asked.channel AND a.value = asked.value
+  JOIN customers c ON c.id = a.customer_id AND c.kind = 'correspondent'
+ GROUP BY 1, 2
+"""
+_SPEAK = """
+UPDATE customers c SET language = new.language FROM unnest($1::bigint[], $2::text[]) AS new (id, language)
+ WHERE c.id = new.id AND c.language <> new.language
 """
 _MAKE = """
-WITH made AS (
+WITH new AS (
+    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS one (number, channel, value, language)
+), made AS (
     INSERT INTO customers (number, name, name_key, language, time_zone, kind)
-    VALUES ($1, $2, '', $3, $4, 'correspondent')
- RETURNING id
+    SELECT number, value, '', language, $5, 'correspondent' FROM new RETURNING id, number
 )
-INSERT INTO addresses (customer_id, channel, value) SELECT id, $5, $2 FROM made RETURNING customer_id
+INSERT INTO addresses (customer_id, channel, value)
+SELECT made.id, new.channel, new.value FROM made JOIN new USING (number)
+RETURNING channel, value, customer_id
 """
+
+
+async def correspondents(
+    tx: Tx, spoken: Mapping[tuple[ReplyChannel, str], str], *, time_zone: str = "Etc/UTC"
+) -> Mapping[tuple[ReplyChannel, str], int]:
+    """(Channel, normalised address) → the id of whoever writes from it, made where there is none. `spoken`: in what."""
+    if not spoken:
+        return {}
+    connection = await driver(tx)
+    await connection.execute(
+        "SELECT pg_advisory_xact_lock(hashtextextended('correspondent ' || value, 0))"
+        " FROM (SELECT DISTINCT value FROM unnest($1::text[]) AS one (value) ORDER BY 1) AS inturn",
+        [value for _, value in spoken],
+    )
+    rows = await connection.fetch(_KNOWN, [channel for channel, _ in spoken], [value for _, value in spoken])
+    found: dict[tuple[ReplyChannel, str], int] = {(row[0], row[1]): row[2] for row in rows}
+    await connection.execute(_SPEAK, list(found.values()), [spoken[one] for one in found])
+    new = [one for one in spoken if one not in found]
+    numbers = ["W-" + "".join(secrets.choice(_ALPHABET) for _ in range(12)) for _ in new]
+    rows = await connection.fetch(
+        _MAKE,
+        numbers,
+        [channel for channel, _ in new],
+        [value for _, value in new],
+        [spoken[one] for one in new],
+        time_zone,
+    )
+    return found | {(row[0], row[1]): row[2] for row in rows}
 
 
 async def correspondent(tx: Tx, channel: ReplyChannel, value: str, *, language: str, time_zone: str = "Etc/UTC") -> int:
     """The id of whoever writes from the normalised address `value`; made when there is none."""
-    connection = await driver(tx)
-    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('correspondent ' || $1, 0))", value)
-    known: int | None = await connection.fetchval(_KNOWN, channel, value)
-    if known is not None:
-        await connection.execute("UPDATE customers SET language = $2 WHERE id = $1 AND language <> $2", known, language)
-        return known
-    number = "W-" + "".join(secrets.choice(_ALPHABET) for _ in range(12))
-    made: int = await connection.fetchval(_MAKE, number, value, language, time_zone, channel)
-    return made
+    return (await correspondents(tx, {(channel, value): language}, time_zone=time_zone))[channel, value]
 
 
 def only(customer_id: int) -> Audience:

@@ -217,6 +217,11 @@ async def phones_by_prefix(
     return [(row[0], row[1], row[2]) for row in await tx.execute(statement)]
 
 
+def reachable(audience: Audience, channel: ChannelName) -> Subquery:
+    """customer_id, address_id (None: unreachable) and reason, over one channel, for what nobody opts out of."""
+    return _Plan("", audience, [(channel, ["en"])]).subquery()
+
+
 async def _allowed(
     tx: Tx, topic: str, audience: Audience, channels: Sequence[ChannelName]
 ) -> tuple[Audience, Sequence[ChannelName]]:

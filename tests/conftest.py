@@ -4,8 +4,9 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 import pytest
@@ -19,6 +20,7 @@ from foundation.tokens import Tokens
 # tests that interrupt one would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 SERVER = Path(__file__).resolve().parent.parent / "var/tests"
 _serial = itertools.count()
 
@@ -34,31 +36,44 @@ def postgres_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_url: str, worker_id: str) -> Iterator[str]:
+def on_server(postgres_url: str) -> Iterator[Callable[[str], object]]:
+    """Runs one statement on the server, outside any test's database; over one connection, as there are a thousand."""
+    # A loop of its own: the tests' loops come and go, one a test.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        connection = runner.run(_connected(with_database(postgres_url, "postgres")))
+        yield lambda statement: runner.run(connection.execute(statement))
+        runner.run(connection.close())
+
+
+async def _connected(url: str) -> Connection:
+    connection: Connection = await asyncpg.connect(url)
+    return connection
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_url: str, on_server: Callable[[str], object], worker_id: str) -> Iterator[str]:
     """The name of a database made by running the migrations, once a test worker; tests clone it.
 
     The process's number keeps two runs of the tests on one machine out of each other's databases.
     """
     name = f"template_{worker_id}_{os.getpid()}"
-    asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}"', f'CREATE DATABASE "{name}"'))
+    on_server(f'DROP DATABASE IF EXISTS "{name}"')
+    on_server(f'CREATE DATABASE "{name}"')
     migrate(with_database(postgres_url, name))
     yield name
-    asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}"'))
+    on_server(f'DROP DATABASE "{name}"')
 
 
 @pytest.fixture
-def database_url(postgres_url: str, template_database: str, worker_id: str) -> Iterator[str]:
+def database_url(
+    postgres_url: str, on_server: Callable[[str], object], template_database: str, worker_id: str
+) -> Iterator[str]:
     """The URL of a fresh database with the newest schema, dropped after the test."""
     name = f"test_{worker_id}_{os.getpid()}_{next(_serial)}"
-    asyncio.run(
-        _statements(
-            postgres_url,
-            f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)',
-            f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"',
-        )
-    )
+    on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    on_server(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}"')
     yield with_database(postgres_url, name)
-    asyncio.run(_statements(postgres_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+    on_server(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -72,12 +87,3 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def tokens() -> Tokens:
     return Tokens([b"a signing key that only tests use"])
-
-
-async def _statements(url: str, *statements: str) -> None:
-    connection = await asyncpg.connect(with_database(url, "postgres"))
-    try:
-        for statement in statements:
-            await connection.execute(statement)
-    finally:
-        await connection.close()

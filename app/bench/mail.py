@@ -5,26 +5,24 @@ the least that planning needs.
 """
 
 import asyncio
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import asyncpg
 import uvloop
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
-from sqlalchemy import select, text
 
 import notify
+from app.bench import outbox
 from app.bench.machine import machine
 from app.bench.ports import free_port, wait_until_open
 from app.bench.processes import cpu_seconds, peak_memory_mib
@@ -44,9 +42,6 @@ ROUNDS = 2
 WORKERS = 2
 CONNECTIONS = 5
 DEPTH = 50
-# What waits or is under way stands in batches: counting everybody over and over would be a load of its own.
-_LIVE = "SELECT 1 FROM batches LIMIT 1"
-_ROOT = Path(__file__).resolve().parent.parent.parent
 _SBIN = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin", "/usr/local/sbin"])
 
 
@@ -69,7 +64,7 @@ def bench_mail(recipients: int, dkim: Dkim = "none", *, tls: bool = False) -> di
         bench_database() as url,
         _key(dkim) as key,
     ):
-        asyncio.run(load_directory(url, recipients))
+        asyncio.run(outbox.load_directory(url, recipients))
         for number in range(ROUNDS):
             if sink and source:
                 rates.append(_baseline(source, way, recipients))
@@ -162,7 +157,7 @@ def _sink(smtp_sink: str | None) -> Iterator[tuple[int, int]]:
             command = [smtp_sink, *user, f"127.0.0.1:{port}", "1000"]
         else:
             command = [sys.executable, "-m", "app.demo.mailbox", folder, str(port)]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=_ROOT)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=outbox.ROOT)
         try:
             wait_until_open(port)
             yield port, process.pid
@@ -183,14 +178,15 @@ def _baseline(program: str, port: int, messages: int) -> float:
 
 
 async def _ours(url: str, relay: str, recipients: int, number: int, *, key: str, receiver: int) -> _Round:
-    async with _workers(url, relay, key) as senders:
+    arguments = (relay, CONNECTIONS, DEPTH, key)
+    async with outbox.senders(url, "app.bench.mail_worker", *arguments, count=WORKERS) as senders:
         database = Database(url, pool=2)
         try:
             sent_before, received_before = cpu_seconds(senders), cpu_seconds([receiver])
             began = time.perf_counter()
             dispatch = await publish(database, number)
             planned = time.perf_counter()
-            await _everything_recorded(database, dispatch, recipients)
+            await outbox.everything_recorded(database, dispatch, recipients)
             ended = time.perf_counter()
             return _Round(
                 ended - began,
@@ -203,54 +199,11 @@ async def _ours(url: str, relay: str, recipients: int, number: int, *, key: str,
             await database.close()
 
 
-async def load_directory(url: str, recipients: int) -> None:
-    """Fill the directory with as many customers, each with a mail address and an exposure."""
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("INSERT INTO components (key, name) VALUES ('bench', 'Bench')")
-        await connection.execute(
-            """
-            INSERT INTO customers (number, name, name_key, language, time_zone)
-            SELECT n, 'Passenger ' || n, 'passenger' || n, CASE n % 2 WHEN 0 THEN 'nl' ELSE 'en' END, 'UTC'
-              FROM generate_series(1, $1::integer) n
-            """,
-            recipients,
-        )
-        await connection.execute(
-            """
-            INSERT INTO addresses (customer_id, channel, value)
-            SELECT id, 'mail', 'p' || id || '@example.org' FROM customers
-            """
-        )
-        await connection.execute(
-            """
-            INSERT INTO exposures (customer_id, component_key, needed_at)
-            SELECT id, 'bench', now() + make_interval(secs => id % 86400) FROM customers
-            """
-        )
-        await connection.execute("VACUUM ANALYZE")
-    finally:
-        await connection.close()
-
-
 async def publish(database: Database, number: int) -> str:
     """Tell everybody in the directory, in two languages, by mails of `MESSAGE_BYTES`; the dispatch's key."""
-    audience = select(notify.exposures.c.customer_id, notify.exposures.c.needed_at).where(
-        notify.exposures.c.component_key == "bench"
-    )
-    filler = _filler()
-    async with database.transaction() as tx:
-        await notify.enqueue(
-            tx,
-            key=f"bench:{number}",
-            topic=f"incident:bench-{number}",
-            number=1,
-            messages=[
-                notify.MessageText("mail", language, "Update 1", f"{{name}},\n{filler}") for language in ("en", "nl")
-            ],
-            audience=audience,
-        )
-    return f"bench:{number}"
+    body = f"{{name}},\n{_filler()}"
+    messages = [notify.MessageText("mail", language, "Update 1", body) for language in ("en", "nl")]
+    return await outbox.publish(database, number, messages)
 
 
 def _filler() -> str:
@@ -272,37 +225,3 @@ def _filler() -> str:
     while size(text + line) <= MESSAGE_BYTES:
         text += line
     return text
-
-
-async def _everything_recorded(database: Database, key: str, recipients: int) -> None:
-    while True:
-        async with database.transaction() as tx:
-            if not (await tx.execute(text(_LIVE))).all():
-                counts = await notify.delivery_summary(tx, key)
-                break
-        await asyncio.sleep(0.02)
-    if counts["accepted"] != recipients:
-        raise RuntimeError(f"Not everything was accepted: {json.dumps(counts)}")
-
-
-@asynccontextmanager
-async def _workers(url: str, relay: str, key: str) -> AsyncIterator[list[int]]:
-    """The senders, started and waiting for work: processes of their own, as `stormdesk work` is. Yields their ids."""
-    command = [sys.executable, "-m", "app.bench.mail_worker", relay, str(CONNECTIONS), str(DEPTH), key]
-    pipe = asyncio.subprocess.PIPE
-    workers = [
-        await asyncio.create_subprocess_exec(*command, cwd=_ROOT, stdin=pipe, stdout=pipe) for _ in range(WORKERS)
-    ]
-    try:
-        for worker in workers:
-            assert worker.stdin is not None
-            assert worker.stdout is not None
-            worker.stdin.write(f"{url}\n".encode())
-            if await worker.stdout.readline() != b"ready\n":
-                raise RuntimeError("A worker of the bench did not start; its error stands above.")
-        yield [worker.pid for worker in workers]
-    finally:
-        for worker in workers:
-            if worker.returncode is None:
-                worker.terminate()
-            await worker.wait()

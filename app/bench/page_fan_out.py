@@ -15,7 +15,7 @@ from pathlib import Path
 import uvloop
 from starlette.applications import Starlette
 
-from app.bench import mail
+from app.bench import mail, outbox
 from app.bench.page_storm import say, status_page, storm
 from app.bench.ports import free_port, wait_until_open
 from app.bench.scratch import bench_database
@@ -35,7 +35,7 @@ _IN_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 def fan_out(generator: str, headers: Mapping[str, str]) -> dict[str, object]:
     """The figures; `generator`: the path of wrk; `headers`: what its readers send."""
     with bench_database() as url, tempfile.TemporaryDirectory() as folder:
-        asyncio.run(mail.load_directory(url, DELIVERIES))
+        asyncio.run(outbox.load_directory(url, DELIVERIES))
         ours, theirs = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
             target=_web_process, args=(theirs, url, Path(folder), generator, dict(headers))

@@ -6,7 +6,8 @@ import time
 import asyncpg
 
 from app.bench.machine import machine
-from app.bench.mail import load_directory, publish
+from app.bench.mail import publish
+from app.bench.outbox import load_directory
 from app.bench.scratch import bench_database
 from foundation.database import Database
 

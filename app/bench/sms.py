@@ -9,18 +9,17 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-import asyncpg
 import uvloop
-from sqlalchemy import select, text
 
 import notify
+from app.bench import outbox
 from app.bench.machine import machine
 from app.bench.ports import free_port, wait_until_open
+from app.bench.processes import cpu_seconds
 from app.bench.scratch import bench_database
 from app.bench.sms_text import TEXT
 from foundation.database import Database
@@ -29,7 +28,6 @@ ROUNDS = 2
 CONNECTIONS = 2
 WINDOW = 50
 DEPTH = 25
-_ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ def bench_sms(recipients: int) -> dict[str, object]:
     ours: list[_Took] = []
     bare: list[_Took] = []
     with _centre() as port, bench_database() as url:
-        asyncio.run(_load_directory(url, recipients))
+        asyncio.run(outbox.load_directory(url, recipients, "sms"))
         for number in range(ROUNDS):
             bare.append(_baseline(port, recipients))
             ours.append(uvloop.run(_ours(url, port, recipients, number)))
@@ -85,7 +83,7 @@ def _centre() -> Iterator[int]:
     """An SMS centre that takes everything, in a process of its own; yields its port."""
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.demo.sms_centre", str(port)], stdout=subprocess.DEVNULL, cwd=_ROOT
+        [sys.executable, "-m", "app.demo.sms_centre", str(port)], stdout=subprocess.DEVNULL, cwd=outbox.ROOT
     )
     try:
         wait_until_open(port)
@@ -98,98 +96,21 @@ def _centre() -> Iterator[int]:
 def _baseline(port: int, texts: int) -> _Took:
     numbers = [str(one) for one in (port, texts, CONNECTIONS, WINDOW)]
     done = subprocess.run(
-        [sys.executable, "-m", "app.bench.sms_client", *numbers], cwd=_ROOT, stdout=subprocess.PIPE, check=True
+        [sys.executable, "-m", "app.bench.sms_client", *numbers], cwd=outbox.ROOT, stdout=subprocess.PIPE, check=True
     )
     found = json.loads(done.stdout)
     return _Took(found["seconds"], found["cpu_seconds"])
 
 
-async def _load_directory(url: str, recipients: int) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute("INSERT INTO components (key, name) VALUES ('bench', 'Bench')")
-        await connection.execute(
-            """
-            INSERT INTO customers (number, name, name_key, language, time_zone)
-            SELECT n, 'Passenger ' || n, 'passenger' || n, 'en', 'UTC' FROM generate_series(1, $1::integer) n
-            """,
-            recipients,
-        )
-        await connection.execute(
-            "INSERT INTO addresses (customer_id, channel, value)"
-            " SELECT id, 'sms', '+3161' || lpad(number, 7, '0') FROM customers"
-        )
-        await connection.execute(
-            "INSERT INTO exposures (customer_id, component_key, needed_at)"
-            " SELECT id, 'bench', now() + make_interval(secs => id % 86400) FROM customers"
-        )
-        await connection.execute("VACUUM ANALYZE")
-    finally:
-        await connection.close()
-
-
 async def _ours(url: str, port: int, recipients: int, number: int) -> _Took:
     database = Database(url, pool=2)
-    spent: list[float] = []
     try:
-        async with _worker(url, port, spent):
-            began = time.perf_counter()
-            key = await _publish(database, number)
+        arguments = (port, CONNECTIONS, WINDOW, DEPTH)
+        async with outbox.senders(url, "app.bench.sms_worker", *arguments, count=1) as senders:
+            used, began = cpu_seconds(senders), time.perf_counter()
+            key = await outbox.publish(database, number, [notify.MessageText("sms", "en", "", TEXT)])
             planning = time.perf_counter() - began
-            await _everything_recorded(database, key, recipients)
-            seconds = time.perf_counter() - began
-        return _Took(seconds, spent[0], planning)
+            await outbox.everything_recorded(database, key, recipients)
+            return _Took(time.perf_counter() - began, cpu_seconds(senders) - used, planning)
     finally:
         await database.close()
-
-
-async def _publish(database: Database, number: int) -> str:
-    key = f"bench:{number}"
-    audience = select(notify.exposures.c.customer_id, notify.exposures.c.needed_at).where(
-        notify.exposures.c.component_key == "bench"
-    )
-    async with database.transaction() as tx:
-        await notify.enqueue(
-            tx,
-            key=key,
-            topic=f"incident:bench-{number}",
-            number=1,
-            messages=[notify.MessageText("sms", "en", "", TEXT)],
-            audience=audience,
-        )
-    return key
-
-
-async def _everything_recorded(database: Database, key: str, recipients: int) -> None:
-    """Wait until nothing waits or is under way any more."""
-    while True:
-        async with database.transaction() as tx:
-            if not (await tx.execute(text("SELECT 1 FROM batches LIMIT 1"))).all():
-                counts = await notify.delivery_summary(tx, key)
-                break
-        await asyncio.sleep(0.02)
-    if counts["accepted"] != recipients:
-        raise RuntimeError(f"Not everything was accepted: {json.dumps(counts)}")
-
-
-@asynccontextmanager
-async def _worker(url: str, port: int, spent: list[float]) -> AsyncIterator[None]:
-    """The sender, started and waiting for work, in a process of its own; at the end its CPU seconds go to `spent`."""
-    numbers = [str(one) for one in (port, CONNECTIONS, WINDOW, DEPTH)]
-    pipe = asyncio.subprocess.PIPE
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "app.bench.sms_worker", *numbers, cwd=_ROOT, stdin=pipe, stdout=pipe
-    )
-    assert worker.stdin is not None
-    assert worker.stdout is not None
-    try:
-        worker.stdin.write(f"{url}\n".encode())
-        if await worker.stdout.readline() != b"ready\n":
-            raise RuntimeError("The worker of the bench did not start; its error stands above.")
-        yield
-        worker.terminate()
-        spent.append(float(await worker.stdout.readline()))
-    finally:
-        if worker.returncode is None:
-            worker.terminate()
-        await worker.wait()

@@ -1,17 +1,15 @@
 """The sending process of the SMS bench: `python -m app.bench.sms_worker PORT CONNECTIONS WINDOW DEPTH`.
 
-Its first line of input is the database's URL (arguments can be read by every user of the machine). It says "ready", and
-at the end how many CPU seconds it took.
+Its first line of input is the database's URL (arguments can be read by every user of the machine). It says "ready".
 """
 
 import asyncio
 import sys
-import time
 
 import uvloop
 
 from app.bench.ports import HOST
-from app.loops import stop_on_signals
+from app.loops import settle_memory, stop_on_signals
 from foundation.database import Database
 from notify.channels.inbound import Inbound
 from notify.channels.sms import SmsChannel
@@ -27,14 +25,13 @@ async def send(url: str, port: int, connections: int, window: int, depth: int) -
     binds = [f"smpp://bench:bench@{HOST}:{port}?window={window}"] * connections
     channel = SmsChannel(binds, prices, _nothing)
     stop = stop_on_signals()
+    settle_memory()
     sending = asyncio.create_task(Sender(database, channel, connections=channel.lanes, depth=depth).run(stop))
     print("ready", flush=True)
-    used = time.process_time()
     try:
         await sending
     finally:
         await database.close()
-    print(time.process_time() - used, flush=True)
 
 
 async def _nothing(_: Inbound) -> None:

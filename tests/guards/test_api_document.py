@@ -71,9 +71,7 @@ async def test_the_document_is_for_anybody_and_for_caches(parts: Parts) -> None:
 def test_staffs_calls_lead_to_the_desk_where_it_has_an_address_of_its_own(tmp_path: Path) -> None:
     parts = parts_for(NOWHERE, tmp_path, desk_bind=Bind("127.0.0.1", 8443), desk_url="https://desk.example.com")
     places = openapi.Places(parts.settings.public_url, parts.settings.desk_url, "session")
-    described = openapi.describe(
-        [one for one in every_route(parts, Intake(parts.database)) if getattr(one, "path", "") != openapi.PATH], places
-    )
+    described = openapi.describe([*openapi.operations_of(every_route(parts, Intake(parts.database)))], places)
     assert described["servers"] == [{"url": "https://status.example.com"}]
     assert described["paths"]["/api/v1/cases"]["get"]["servers"] == [{"url": "https://desk.example.com"}]
     assert "servers" not in described["paths"]["/api/v1/contacts"]["post"]

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from playwright.async_api import Page
@@ -16,14 +15,7 @@ from playwright.async_api import Page
 from app.wiring import Parts
 from foundation.database import Database
 from incidents import register_components
-from tests.support.browser import (
-    Screen,
-    accessibility_faults,
-    chromium,
-    needs_chromium,
-    scrolls_sideways,
-    window,
-)
+from tests.support.browser import LOOKS, accessibility_faults, chromium, needs_chromium, scrolls_sideways, window
 from tests.support.claimants import a_customer, resolve
 from tests.support.incidents import a_draft, declared, say
 from tests.support.site import site
@@ -164,11 +156,11 @@ async def test_the_keyboard_is_enough(here: tuple[str, Database]) -> None:
 async def test_the_pages_read_well_everywhere(here: tuple[str, Database]) -> None:
     address, database = here
     async with chromium() as browser:
-        for screen in get_args(Screen):
-            async with window(browser, screen, scripts=True) as page:
+        for screen, scheme in LOOKS:
+            async with window(browser, screen, scheme, scripts=True) as page:
                 await page.goto(f"{address}/claim")
                 await _reads_well(page)
-                await _picture(page, f"claim-{screen}")
+                await _picture(page, f"claim-{screen}-{scheme}")
                 await tell(page, address, email="x", message=STORY)
                 await _reads_well(page)
                 await tell(
@@ -183,13 +175,10 @@ async def test_the_pages_read_well_everywhere(here: tuple[str, Database]) -> Non
                 await resolve(database)
                 await page.get_by_role("link", name="Follow your case").click()
                 await _reads_well(page)
-                await _picture(page, f"track-{screen}")
+                await _picture(page, f"track-{screen}-{scheme}")
                 for path in ("/track", "/t/none"):
                     await page.goto(f"{address}{path}")
                     await _reads_well(page)
-            async with window(browser, screen, "dark", scripts=True) as page:
-                await page.goto(f"{address}/claim")
-                await _reads_well(page)
 
 
 async def _reads_well(page: Page) -> None:
