@@ -108,6 +108,7 @@ def meeting_points(profile: Profile) -> Iterator[Key]:
     for mail in profile.mails:
         if len(local := mail.partition("@")[0]) > 7:
             yield Key("by local", local[:8])
+            yield Key("by local", f"…{local[-7:]}")
     if profile.phone:
         yield Key("by phone", profile.phone[-9:])
         yield Key("by phone", profile.phone[:8])

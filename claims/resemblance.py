@@ -5,6 +5,7 @@ nothing, against), learned once from labelled data other than that of `stormdesk
 keep sense (see docs/decisions). They are the same for every incident, so that the order of arrival cannot matter.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Literal, NamedTuple
@@ -15,7 +16,7 @@ from claims.identity import Key
 from claims.profiles import Profile, full_name
 
 Outcome = Literal["join", "review", "apart"]
-Level = Literal["same", "near", "like", "part", "crossed", "common", "shared", "household", "family", "other"]
+Level = Literal["same", "near", "like", "part", "crossed", "common", "mixed", "shared", "household", "family", "other"]
 
 # What it takes before two contacts are one person's: two strangers of a storm rarely have anything in common.
 PRIOR = -7.1
@@ -23,7 +24,8 @@ JOIN = 2.0
 REVIEW = 0.0
 
 WEIGHTS: dict[str, dict[Level, float]] = {
-    # A name that very many in the incident have is `common`; another first name with the same surname is `family`.
+    # A name that very many in the incident have is `common`; another first name with the same surname is `family`. One
+    # that has the other's letters, in disorder, doubled or with more between, is `mixed`.
     "given": {
         "same": 2.0,
         "near": 1.6,
@@ -31,10 +33,20 @@ WEIGHTS: dict[str, dict[Level, float]] = {
         "part": 1.5,
         "crossed": 1.9,
         "common": 1.0,
+        "mixed": -1.0,
         "family": -4.2,
         "other": -4.2,
     },
-    "surname": {"same": 3.5, "near": 3.4, "like": 2.5, "part": 3.0, "crossed": 3.1, "common": 2.0, "other": -1.0},
+    "surname": {
+        "same": 3.5,
+        "near": 3.4,
+        "like": 2.5,
+        "part": 3.0,
+        "crossed": 3.1,
+        "common": 2.0,
+        "mixed": 0.0,
+        "other": -1.0,
+    },
     "birth_date": {"same": 6.0, "near": 4.9, "like": 3.0, "other": -3.0},
     "postcode": {"same": 5.0, "near": 3.5, "other": -1.0},
     "house": {"same": 2.3, "other": -1.0},
@@ -49,7 +61,9 @@ WEIGHTS: dict[str, dict[Level, float]] = {
 }
 # What the members of a family have in common; of these only the best counts between two of one surname.
 _OF_A_HOUSEHOLD = ("mail", "phone", "reference")
-_BEST_FIRST: tuple[Level, ...] = ("same", "near", "like", "part", "other")
+# Where one of these differs, somebody must look before two contacts join on little.
+_TELLING = frozenset(["given", "surname", "birth_date", "mail", "phone", "reference", "customer_number"])
+_BEST_FIRST: tuple[Level, ...] = ("same", "near", "like", "part", "mixed", "other")
 
 
 class Agreed(NamedTuple):
@@ -87,7 +101,22 @@ def resemblance(one: Profile, other: Profile, shared: AbstractSet[Key] = frozens
         held = [each for each in agreed if each.field in ("mail", "phone") and each.level == "same"]
         against = sum(each.weight for each in agreed if each.weight < 0)
         return Resemblance("join" if held and against > -2 else "apart", weight, agreed)
-    return Resemblance("join" if weight >= JOIN else "review" if weight >= REVIEW else "apart", weight, agreed)
+    if weight >= JOIN or (weight >= REVIEW and _agree_throughout(agreed)):
+        return Resemblance("join", weight, agreed)
+    return Resemblance("review" if weight >= REVIEW else "apart", weight, agreed)
+
+
+def _agree_throughout(agreed: Sequence[Agreed]) -> bool:
+    """Whether both say the same mail or phone and a first name that agrees, and nothing else that tells people differs.
+
+    Without first names it would be a household's phone and surname, and whoever wrote so would make its members one.
+    """
+    telling = [each for each in agreed if each.field in _TELLING]
+    return (
+        any(each.field == "given" for each in telling)
+        and any(each.field in ("mail", "phone") and each.level == "same" for each in telling)
+        and all(each.weight >= 0 for each in telling)
+    )
 
 
 def _as_a_household(agreed: Sequence[Agreed]) -> list[Agreed]:
@@ -137,12 +166,15 @@ def _names(one: Profile, other: Profile, shared: AbstractSet[Key]) -> Iterator[t
     given, surname = _name(one.given, other.given), _name(one.surname, other.surname)
     if given and surname and (one.given != other.given or one.surname != other.surname):
         crossed = _name(one.given, other.surname), _name(one.surname, other.given)
-        if _rank(*crossed) + 2 < _rank(given, surname) and "other" not in crossed:
+        if _rank(*crossed) + 2 < _rank(given, surname) and not {"other", "mixed"} & set(crossed):
             given = surname = "crossed"
     elif given and surname and full_name(one) in shared:
         given = surname = "common"
-    if given == "other" and surname in ("same", "near"):
+    if given in ("other", "mixed") and surname in ("same", "near"):
         given = "family"
+    elif not given or not surname or "other" in (given, surname):
+        # One name in disorder may be another one: Anna and Nadia. Both say that it is the writing.
+        given, surname = (("other" if level == "mixed" else level) for level in (given, surname))
     if given:
         yield "given", given
     if surname:
@@ -163,7 +195,16 @@ def _name(one: str, other: str) -> Level | None:
         return "near"
     if one.startswith(other) or other.startswith(one):
         return "part"
-    return "like" if alike >= 0.8 else "other"
+    return "like" if alike >= 0.8 else "mixed" if _in_disorder(one, other) else "other"
+
+
+def _in_disorder(one: str, other: str) -> bool:
+    """Whether of the shorter name (three letters or more) three in four are in the longer one, wherever they stand."""
+    shorter, longer = sorted((one.replace(" ", ""), other.replace(" ", "")), key=len)
+    if len(shorter) < 3:
+        return False
+    left = Counter(longer)
+    return sum(min(count, left[letter]) for letter, count in Counter(shorter).items()) >= 0.75 * len(shorter)
 
 
 def _words(one: str, other: str) -> Level:

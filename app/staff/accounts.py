@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from app.rights import ROLES, rights_of
 from app.sessions import end_all
+from app.staff.telling import tell_owner
 from app.tables import users
 from foundation.database import Tx
 from foundation.errors import Conflict, Fault, Invalid, NotFound
@@ -106,6 +107,7 @@ async def use_link(
     user_id: int | None = (await tx.execute(used)).scalar_one_or_none()
     if user_id is not None:
         await end_all(tx, user_id, "password changed", now=now)
+        await tell_owner(tx, user_id, "link")
     return user_id
 
 
@@ -118,6 +120,7 @@ async def set_roles(tx: Tx, user_id: int, roles: Sequence[str], *, now: datetime
     if (await tx.execute(changed)).rowcount == 0:
         raise NotFound("There is no such account.", code="no_such_account")
     await end_all(tx, user_id, "roles changed", now=now)
+    await tell_owner(tx, user_id, "roles")
 
 
 async def close_account(tx: Tx, user_id: int, *, now: datetime) -> None:
@@ -127,6 +130,7 @@ async def close_account(tx: Tx, user_id: int, *, now: datetime) -> None:
     if (await tx.execute(closed)).rowcount == 0:
         raise NotFound("There is no such account.", code="no_such_account")
     await end_all(tx, user_id, "account closed", now=now)
+    await tell_owner(tx, user_id, "closed")
 
 
 async def reopen_account(tx: Tx, user_id: int) -> None:
@@ -168,6 +172,7 @@ async def take_in(
     if list(row.roles) != ordered:
         await tx.execute(update(users).where(users.c.id == row.id).values(roles=ordered))
         await end_all(tx, row.id, "roles changed", now=now)
+        await tell_owner(tx, row.id, "roles")
     if row.disabled_at is not None or not ordered:
         return None
     return _user((await tx.execute(found)).one(), now)

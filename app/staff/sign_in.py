@@ -18,6 +18,7 @@ from app.staff.accounts import fold_name
 from app.staff.passwords import Passwords
 from app.staff.seal import Seal
 from app.staff.second_factor import matching_step
+from app.staff.telling import tell_owner
 from app.tables import users
 from foundation.clock import Clock
 from foundation.database import Database, Tx
@@ -95,6 +96,7 @@ class SignIn:
     async def _replace(self, tx: Tx, user_id: int, password_hash: str) -> None:
         await tx.execute(update(users).where(users.c.id == user_id).values(password_hash=password_hash))
         await sessions.end_all(tx, user_id, "password changed", now=self._clock())
+        await tell_owner(tx, user_id, "password")
 
     def device_for(self, name: str) -> str:
         """The cookie of a browser on which `name` signed in; each has its own."""

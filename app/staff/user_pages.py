@@ -9,6 +9,7 @@ from app.desk import Desk
 from app.forms import every, read_body, read_form
 from app.rights import RIGHTS, ROLES, TABLE
 from app.staff.accounts import add_user, close_account, list_users, open_link, reopen_account, set_roles
+from app.staff.telling import tell_owner
 from foundation.access import needs
 from foundation.errors import NotFound, Refusal
 
@@ -94,6 +95,7 @@ class _UserPages:
     async def sign_out(self, request: Request) -> Response:
         async with self._database.transaction() as tx:
             await sessions.end_all(tx, _id(request), "ended by an administrator", now=self._clock())
+            await tell_owner(tx, _id(request), "signed out")
         return self._desk.to(_BACK)
 
     async def _refused(self, request: Request, refused: Refusal, **more: object) -> Response:

@@ -18,6 +18,8 @@ from app.staff.passwords import Passwords, fault_of
 from app.tables import audit_log, sessions, users
 from app.wiring import Parts, make_parts
 from foundation.errors import Conflict
+from notify import Colleague, note_colleague
+from notify.tables import addresses, deliveries, messages
 from tests.support.desk import PASSWORD, a_person, field, sign_in, signed_in
 from tests.support.web import client, parts_for
 
@@ -354,3 +356,22 @@ async def test_an_account_without_roles_opens_nothing(parts: Parts) -> None:
         await tx.execute(update(users).values(roles=[]))
     async with client(parts) as web:
         assert (await sign_in(web, "noor", code=noor.code(parts))).status_code == 422
+
+
+async def test_who_can_be_reached_is_told_of_changes_to_their_account(parts: Parts) -> None:
+    noor, other = await a_person(parts), await a_person(parts, "other")
+    async with parts.database.transaction() as tx:
+        await note_colleague(tx, Colleague("noor", "noor@example.com", None, "nl", "Europe/Amsterdam"))
+        await set_roles(tx, noor.id, ["analyst"], now=parts.clock())
+        await set_roles(tx, other.id, ["analyst"], now=parts.clock())
+        await close_account(tx, noor.id, now=parts.clock())
+        query = select(addresses.c.value, messages.c.subject, messages.c.body).where(
+            addresses.c.id == deliveries.c.address_id, messages.c.id == deliveries.c.message_id
+        )
+        told = [tuple(row) for row in await tx.execute(query.order_by(deliveries.c.id))]
+    assert [(address, subject) for address, subject, _ in told] == [
+        ("noor@example.com", "Je account noor is gewijzigd"),
+        ("noor@example.com", "Je account noor is gewijzigd"),
+    ]
+    assert "De rollen zijn gewijzigd." in told[0][2]
+    assert "Het is gesloten." in told[1][2]

@@ -1,7 +1,8 @@
 """No interleaving of publications and workers sends a person older news after newer: real transactions, side by side.
 
-Hypothesis draws who does what and where each pauses; PostgreSQL decides the rest. Whoever holds a row meanwhile makes
-the others wait or pass over, exactly as between machines.
+Over every channel: a third of the people are mailed, and texted where mail fails or takes too long; a third prefer
+texts; a third are machines. Hypothesis draws who does what and where each pauses; PostgreSQL decides the rest. Whoever
+holds a row meanwhile makes the others wait or pass over, exactly as between machines.
 """
 
 import asyncio
@@ -16,14 +17,20 @@ from foundation.database import Database, driver
 from notify import MessageText, enqueue
 from notify.channels import Accepted, Deferred, Refused, Result, Unclear, Unsent
 from notify.delivery import outcome
+from notify.messages import ChannelName
 from notify.outbox import Done, begin, claim, record
 from notify.upkeep import upkeep_step
 from tests.support.people import everyone, people
 
 PEOPLE = 60
+CHANNELS: tuple[ChannelName, ...] = ("mail", "sms", "webhook")
 _results: st.SearchStrategy[Result] = st.sampled_from(
     [Accepted(250, "ok"), Accepted(250, "ok"), Deferred("busy", 450), Refused("no", 550), Unclear("lost"), Unsent()]
 )
+
+
+# How much they claim at once, what becomes of each turn's messages, and which channels they take turns at.
+Worker = tuple[int, list[Result], list[ChannelName]]
 
 
 @dataclass
@@ -43,6 +50,7 @@ class World:
         self.moments = 0
         self.sent: dict[str, list[Sent]] = {}
         self.numbers: dict[int, int] = {}
+        self.channels: set[str] = set()  # over which anything went
 
     def now(self) -> int:
         self.moments += 1
@@ -51,15 +59,24 @@ class World:
     async def publish(self, number: int, pauses: Sequence[int]) -> None:
         async with self.database.transaction() as tx:
             await pause(pauses[0])
-            texts = [MessageText("mail", "en", "News", "News")]
-            await enqueue(tx, key=f"k{number}", topic="t", number=number, messages=texts, audience=everyone())
+            texts = [MessageText(channel, "en", "News", "{{}}") for channel in CHANNELS]
+            await enqueue(
+                tx,
+                key=f"k{number}",
+                topic="t",
+                number=number,
+                messages=texts,
+                audience=everyone(),
+                fallback_after=timedelta(milliseconds=1),
+            )
             await pause(pauses[1])  # planned, and not committed yet
 
-    async def work(self, most: int, results: Sequence[Result], pauses: Sequence[int]) -> None:
+    async def work(self, most: int, results: Sequence[Result], pauses: Sequence[int], channels: Sequence[str]) -> None:
         for turn, result in enumerate(results):
+            channel = channels[turn % len(channels)]
             async with self.database.transaction() as tx:
                 connection = await begin(tx)
-                _, claimed = await claim(connection, "mail", most, timedelta(seconds=60))
+                _, claimed = await claim(connection, channel, most, timedelta(seconds=60))
                 ids = [one.id for one in claimed]
                 await pause(pauses[turn % len(pauses)])
                 rows = await connection.fetch(
@@ -69,6 +86,7 @@ class World:
                 )
             self.numbers |= {row[0]: row[1] for row in rows}
             out = {one.id: Sent(self.numbers[one.id], self.now()) for one in claimed}
+            self.channels |= {channel} if claimed else set()
             for one in claimed:
                 self.sent.setdefault(one.customer_number, []).append(out[one.id])
             await pause(pauses[(turn + 1) % len(pauses)])
@@ -89,6 +107,21 @@ class World:
             await upkeep_step(self.database, lease=timedelta(days=1))
 
 
+_OTHER_CHANNELS = (
+    """
+    INSERT INTO addresses (customer_id, channel, value)
+    SELECT id, 'sms', '+3161' || lpad(id::text, 7, '0') FROM customers WHERE id % 3 < 2
+    """,
+    """
+    WITH machines AS (
+        UPDATE addresses SET channel = 'webhook', value = 'https://h' || customer_id || '.example.com/'
+         WHERE customer_id % 3 = 2
+    )
+    UPDATE customers SET prefers = 'sms' WHERE id % 3 = 1
+    """,
+)
+
+
 async def pause(milliseconds: int) -> None:
     """Let the others go on for a while: long enough, at times, for a whole publication while a message is out."""
     await asyncio.sleep(milliseconds / 1000)
@@ -98,31 +131,39 @@ async def pause(milliseconds: int) -> None:
     numbers=st.permutations([1, 2, 3]),
     pauses=st.lists(st.sampled_from([0, 0, 1, 20, 60]), min_size=6, max_size=6),
     workers=st.lists(
-        st.tuples(st.sampled_from([25, 60]), st.lists(_results, min_size=2, max_size=5)), min_size=2, max_size=3
+        st.tuples(
+            st.sampled_from([25, 60]),
+            st.lists(_results, min_size=2, max_size=5),
+            st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=3),
+        ),
+        min_size=2,
+        max_size=3,
     ),
 )
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 def test_nobody_hears_the_older_after_the_newer(
-    database_url: str, numbers: list[int], pauses: list[int], workers: list[tuple[int, list[Result]]]
+    database_url: str, numbers: list[int], pauses: list[int], workers: list[Worker]
 ) -> None:
     asyncio.run(_side_by_side(database_url, numbers, pauses, workers))
 
 
-async def _side_by_side(
-    url: str, numbers: Sequence[int], pauses: Sequence[int], workers: Sequence[tuple[int, Sequence[Result]]]
-) -> None:
+async def _side_by_side(url: str, numbers: Sequence[int], pauses: Sequence[int], workers: Sequence[Worker]) -> None:
     database = Database(url, pool=10)
     try:
         await _emptied(database)
         world = World(database)
         await world.publish(numbers[0], pauses[:2])
         await asyncio.gather(
-            *(world.work(most, results, pauses[place:]) for place, (most, results) in enumerate(workers)),
+            *(
+                world.work(most, results, pauses[place:], channels)
+                for place, (most, results, channels) in enumerate(workers)
+            ),
             *(world.publish(number, pauses[place : place + 2]) for place, number in enumerate(numbers[1:], 1)),
             world.keep_up(3),
         )
         await world.keep_up(1)
-        await world.work(60, [Accepted(250)] * 6, [0])
+        await world.work(60, [Accepted(250)] * 9, [0], CHANNELS)
+        assert world.channels >= {"mail", "sms", "webhook"}
         for person, sent in world.sent.items():
             for older in sent:
                 for newer in sent:
@@ -136,8 +177,11 @@ async def _emptied(database: Database) -> None:
     async with database.transaction() as tx:
         connection = await driver(tx)
         await connection.execute(
-            "TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts RESTART IDENTITY CASCADE"
+            "TRUNCATE deliveries, messages, dispatches, batches, delivery_attempts, paces RESTART IDENTITY CASCADE"
         )
         known = await connection.fetchval("SELECT count(*) FROM customers")
     if not known:
         await people(database, PEOPLE)
+        async with database.transaction() as tx:
+            await (await driver(tx)).execute(_OTHER_CHANNELS[0])
+            await (await driver(tx)).execute(_OTHER_CHANNELS[1])
