@@ -1,4 +1,4 @@
-"""Bench: deliveries exported in each format, against PostgreSQL's own COPY of the same view as CSV.
+"""Bench: deliveries exported in each format, against PostgreSQL's own COPY as CSV of the same rows and columns.
 
 Every export runs in a process of its own, at a tenth of the rows and at all of them, so that its peak memory shows
 whether it grows with the rows.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import uvloop
 
 from app.bench.machine import machine
 from app.bench.scratch import bench_database
@@ -55,8 +56,11 @@ def bench_export(rows: int) -> dict[str, object]:
     people = max(10, rows // 10)
     with bench_database() as url:
         made = asyncio.run(_fill(url, people))
-        baseline = asyncio.run(_copy(url))
-        found = {form: _measure(url, form, sizes) for form, sizes in SIZES.items()}
+        before = uvloop.run(_copy(url))
+        found = {"csv": _measure(url, "csv", SIZES["csv"])}
+        # Once on each side of ours: what else the machine does meets both.
+        baseline = (before + uvloop.run(_copy(url))) / 2
+        found |= {form: _measure(url, form, sizes) for form, sizes in SIZES.items() if form != "csv"}
     seconds = found["csv"]["seconds"]
     return {
         "bench": "export",
