@@ -22,12 +22,12 @@ from app.bench.ports import free_port, wait_until_open
 from app.bench.processes import cpu_seconds
 from app.bench.scratch import bench_database
 from app.bench.sms_text import TEXT
+from app.texts import DEPTH
 from foundation.database import Database
 
 ROUNDS = 2
 CONNECTIONS = 2
 WINDOW = 50
-DEPTH = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,7 @@ class SmsCentre:
         """Send the receipts that were held."""
         held, self.held = self.held, []
         for one in held:
-            await self._send_receipt(one)
+            await self._report_of(one)
 
     @property
     def is_bound(self) -> bool:
@@ -259,10 +259,13 @@ class SmsCentre:
 
     async def _report(self) -> None:
         while True:
-            one = await self._receipts.get()
-            while not await self._send_receipt(one):
-                async with self._changed:
-                    await self._changed.wait_for(lambda: self.is_bound)
+            await self._report_of(await self._receipts.get())
+
+    async def _report_of(self, one: Got) -> None:
+        """Send a receipt until it is acknowledged: a session may end under our hands."""
+        while not await self._send_receipt(one):
+            async with self._changed:
+                await self._changed.wait_for(lambda: self.is_bound)
 
     async def _hand_over(
         self, destination: str, content: bytes, source: str, *, esm_class: int, data_coding: int = 0

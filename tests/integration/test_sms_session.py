@@ -78,6 +78,7 @@ async def test_an_inbox_that_breaks_is_not_passed_over_in_silence() -> None:
     async with centre().running() as sms:
         lane = SmsChannel([url(sms.port)], PRICES, broken, timeouts=QUICK).lane()
         await lane.ready(asyncio.Event())
+        await sms.bound()  # it may know a moment later than we do
         assert not await sms.text("31612345678", "3636", "Where is my bag?")
         with pytest.raises(ZeroDivisionError):
             await lane.ready(asyncio.Event())

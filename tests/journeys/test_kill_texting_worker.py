@@ -9,12 +9,12 @@ from pathlib import Path
 from sqlalchemy import text
 
 from app.demo.sms_centre import SmsCentre
+from app.texts import DEPTH
 from foundation.database import Database
 from notify import MessageText, enqueue
 from notify.channels.sms import SmsChannel
 from notify.reports import waiting_step
 from notify.sms_proof import receipts_step
-from notify.tables import BATCH
 from tests.support.people import counts_of, everyone, people
 from tests.support.smpp import PRICES, Letters, centre, url
 from tests.support.texting_worker import command
@@ -32,7 +32,7 @@ async def test_killing_a_worker_that_texts_loses_nobody_and_nothing_that_was_ack
     sms = centre()
     sms.receipts = "at once"
     worker = command(database_url, url(sms.port), lease=LEASE.total_seconds())
-    bound = SmsChannel([url(sms.port)], PRICES, Letters()).lanes * BATCH
+    bound = SmsChannel([url(sms.port)], PRICES, Letters()).lanes * DEPTH
     async with sms.running():
         first = await asyncio.create_subprocess_exec(*worker, cwd=ROOT)
         await sms.bound()

@@ -9,12 +9,12 @@ from datetime import timedelta
 from functools import partial
 
 from app.loops import keep, run, stop_on_signals
+from app.texts import DEPTH
 from foundation.database import Database
 from notify.channels.sms import SmsChannel
 from notify.sender import Sender
 from notify.sms_inbox import SmsInbox
 from notify.sms_purse import SmsPurse
-from notify.tables import BATCH
 from notify.upkeep import upkeep_step
 from tests.support.smpp import PRICES
 
@@ -25,7 +25,7 @@ async def work(url: str, centre: str, lease: timedelta) -> None:
     channel = SmsChannel([centre], PRICES, inbox)
     purse = SmsPurse(channel, {"EUR": 10**12})
     sender = Sender(
-        database, channel, connections=channel.lanes, depth=BATCH, lease=lease, idle_seconds=0.05, purse=purse
+        database, channel, connections=channel.lanes, depth=DEPTH, lease=lease, idle_seconds=0.05, purse=purse
     )
     upkeep = partial(keep, partial(upkeep_step, database, lease=lease), idle_seconds=0.2)
     ended = asyncio.Event()
