@@ -43,6 +43,7 @@ async def test_the_centre_is_told_that_we_have_it_once_it_is_on_disk(database: D
     inbox, ended = SmsInbox(database), asyncio.Event()
     storing = asyncio.create_task(inbox.run(ended))
     async with centre().running() as sms, bound(url(sms.port), inbox):
+        await sms.bound()  # it may know a moment later than we do
         async with database.transaction() as tx:
             await tx.execute(text("LOCK TABLE sms_segments_in, sms_receipts"))
             handed_in = [
@@ -67,6 +68,7 @@ async def test_what_cannot_be_kept_in_time_is_to_be_sent_again(monkeypatch: pyte
         await asyncio.Event().wait()
 
     async with centre().running() as sms, bound(url(sms.port), never) as lane:
+        await sms.bound()
         assert not await sms.text("31612345678", "3636", "Where is my bag?")
         assert isinstance((await lane.send(texts("+31600000001"), asyncio.Event()))[0], Accepted)
 
@@ -78,7 +80,7 @@ async def test_an_inbox_that_breaks_is_not_passed_over_in_silence() -> None:
     async with centre().running() as sms:
         lane = SmsChannel([url(sms.port)], PRICES, broken, timeouts=QUICK).lane()
         await lane.ready(asyncio.Event())
-        await sms.bound()  # it may know a moment later than we do
+        await sms.bound()
         assert not await sms.text("31612345678", "3636", "Where is my bag?")
         with pytest.raises(ZeroDivisionError):
             await lane.ready(asyncio.Event())
