@@ -12,7 +12,7 @@ from contextlib import aclosing
 import uvloop
 from sqlalchemy import func, select
 
-import metrics.streaming  # noqa: F401  # Arrow is loaded before the clock starts, as the driver is for COPY
+import metrics.streaming  # noqa: F401 (Arrow is loaded before the clock starts, as the driver is for COPY)
 from foundation.database import Database
 from metrics import Question, export
 
