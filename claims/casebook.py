@@ -160,9 +160,11 @@ async def fresh_case_ids(connection: Driver, count: int) -> list[int]:
 async def write_cases(connection: Driver, incident_id: str, plan: Plan) -> None:
     """Open, merge, part and rename cases as planned."""
     if plan.changed:
-        # One live case a customer: those that change step back first, so that no order of rows can collide.
+        # One live case a customer: those that change step back first, so that no order of rows can collide. One that
+        # nobody's contact founded is its customer's as long as it is live, and has nothing to step back to.
         await connection.execute(
-            "UPDATE cases SET customer_id = NULL WHERE id = ANY ($1::bigint[]) AND merged_into IS NULL",
+            "UPDATE cases SET customer_id = NULL"
+            " WHERE id = ANY ($1::bigint[]) AND merged_into IS NULL AND founder_id IS NOT NULL",
             [case.id for case in plan.changed],
         )
     await connection.execute(
