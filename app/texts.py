@@ -29,7 +29,7 @@ from notify.sms_texts import (
 from notify.tables import BATCH
 
 # What a lane has in hand, and what a killed worker leaves in doubt for each: a batch on the wire and one behind it.
-# With one alone a lane stands still while its results are written (0.4 to 0.6 of a bare client, not 0.96); with more
+# With one alone a lane stands still while its results are written (0.66 of a bare client, not 1.20); with more
 # than two, a death would repeat more texts, and they cost money.
 DEPTH = 2 * BATCH
 

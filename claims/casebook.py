@@ -160,8 +160,9 @@ async def fresh_case_ids(connection: Driver, count: int) -> list[int]:
 async def write_cases(connection: Driver, incident_id: str, plan: Plan) -> None:
     """Open, merge, part and rename cases as planned."""
     if plan.changed:
-        # One live case a customer: those that change step back first, so that no order of rows can collide. One that
-        # nobody's contact founded is its customer's as long as it is live, and has nothing to step back to.
+        # One live case a customer: those that change step back first, so that no order of rows can collide. A case
+        # opened in advance stands where it is: a case is somebody's, and this one has no founder. Nobody is in its way:
+        # it belongs to whoever its customer is, so the other cases of both have one owner, and redirect before it.
         await connection.execute(
             "UPDATE cases SET customer_id = NULL"
             " WHERE id = ANY ($1::bigint[]) AND merged_into IS NULL AND founder_id IS NOT NULL",

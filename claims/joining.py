@@ -35,11 +35,12 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What is new: contacts, links between contacts; and who did it."""
+    """What is new: contacts, links between contacts; who did it; and and customers, who may have no contacts at all."""
 
     batch: Sequence[Read]
     found: Found
     actor: Actor
+    customers: Collection[int] = ()
 
 
 async def join(connection: Driver, incident_id: str, batch: Sequence[Read]) -> list[Moved]:
@@ -54,12 +55,12 @@ async def regroup(
 ) -> list[Moved]:
     """Put right the cases of these, because what people say of them has changed. The incident must be locked."""
     region = await region_of(connection, incident_id, (), contacts, customers)
-    return await _agree(connection, incident_id, region, _Change((), {}, actor))
+    return await _agree(connection, incident_id, region, _Change((), {}, actor, customers))
 
 
 async def _agree(connection: Driver, incident_id: str, region: Region, change: _Change) -> list[Moved]:
     who, customers = persons(region.items, list(region.links.values()), newest_first(region.decisions), region.proofs)
-    cases = await casebook.touched_cases(connection, incident_id, who, customers)
+    cases = await casebook.touched_cases(connection, incident_id, who, {*customers, *change.customers})
     shall = await _plan(connection, incident_id, who, customers, cases)
     await casebook.write_cases(connection, incident_id, shall)
     reasons = _reasons(change.batch, who, change.found, region)

@@ -1,4 +1,4 @@
-"""Answers of the staff API, and who asks. For the pages of this package only; the one other place that speaks HTTP."""
+"""Answers of the staff API, and who asks. For the pages of this package, and the desk's and the API's in `app`."""
 
 from typing import Any
 

@@ -1,13 +1,16 @@
 """What people decide about who is whom: merge, split, keep apart, undo; and the pairs that wait for them."""
 
 import pytest
+from sqlalchemy import select
 
 from claims import regrouping, review
+from claims.advance import open_in_advance
 from claims.explaining import explain
 from claims.regrouping import Regrouped
 from foundation.actors import Actor
 from foundation.database import Database, driver
 from foundation.errors import Conflict, Invalid, NotFound
+from notify import customers
 from tests.integration.test_resolver import told
 from tests.support.claimants import a_customer, an_incident, partition
 
@@ -68,6 +71,28 @@ async def test_two_customers_become_one_and_two_again(database: Database, incide
     found = await partition(database)
     assert {one: found[one] for one in before} == before
     assert found[later] == before[second], "what came later goes with its owner"
+
+
+async def test_cases_that_nobody_has_written_to_become_one_and_two_again(database: Database, incident: str) -> None:
+    people = [await a_customer(database, "Anna Jansen", number=number) for number in ("N-0001", "N-0002")]
+    audience = select(customers.c.id.label("customer_id"))
+    async with database.transaction() as tx:
+        assert await open_in_advance(tx, AGENT, incident, lambda _: audience) == 2
+    before = await live_cases(database)
+    assert sorted(before.values()) == sorted(people)
+    async with database.transaction() as tx:
+        done = await regrouping.merge(tx, AGENT, *sorted(before), "She called")
+    assert len(await live_cases(database)) == 1
+    async with database.transaction() as tx:
+        await regrouping.undo(tx, AGENT, done.decision_id, "Two people after all")
+    assert sorted((await live_cases(database)).values()) == sorted(people)
+
+
+async def live_cases(database: Database) -> dict[str, int]:
+    """Number → customer."""
+    async with database.transaction() as tx:
+        rows = await (await driver(tx)).fetch("SELECT number, customer_id FROM cases WHERE merged_into IS NULL")
+    return {row[0]: row[1] for row in rows}
 
 
 async def test_a_split_and_its_undoing(database: Database, incident: str) -> None:
