@@ -6,7 +6,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.settings import Network
+from app.setting_values import Network
 
 _FORWARDED = frozenset((b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host", b"x-real-ip"))
 _TOLD = "stormdesk.client_told"  # in the scope: a trusted proxy said who asks

@@ -11,7 +11,7 @@ import structlog
 from app.loops import wait
 from app.mail_filing import MailFiling
 from app.mail_server import MailDoor
-from app.settings import Bind, MailBind
+from app.setting_values import Bind, MailBind
 from app.wiring import Parts
 from claims import Intake
 

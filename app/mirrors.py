@@ -19,7 +19,7 @@ from obstore.store import S3Store
 
 import metrics
 from app.answers import type_of
-from app.settings import Mirror
+from app.setting_values import Mirror
 from foundation.clock import Clock
 from foundation.languages import SPOKEN
 from incidents.page_files import MANIFEST, Manifest, read_manifest, sha256

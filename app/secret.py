@@ -6,7 +6,8 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from app.settings import SHORTEST_KEY, SettingsError
+from app.setting_values import SHORTEST_KEY
+from app.settings import SettingsError
 
 _NAME = "secret-key"
 

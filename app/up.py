@@ -10,7 +10,8 @@ from app.commands import first_link
 from app.loops import stop_on_signals, wait
 from app.migrations import migrate
 from app.postgres import PostgresUnavailable, embedded_postgres
-from app.settings import Bind, Settings
+from app.setting_values import Bind
+from app.settings import Settings
 from app.supervisor import Child, own_command, supervise
 from app.wiring import open_parts
 

@@ -15,7 +15,8 @@ from app.asgi import create_app, create_desk_app, create_operations_app
 from app.front import Front
 from app.loops import stop_on_signals
 from app.public_page import PublicPage
-from app.settings import Bind, Settings
+from app.setting_values import Bind
+from app.settings import Settings
 from app.wiring import open_parts
 
 _log = structlog.get_logger()

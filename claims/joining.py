@@ -35,7 +35,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What is new: contacts, links between contacts; who did it; and and customers, who may have no contacts at all."""
+    """What is new: contacts, links between contacts; who did it; and customers, who may have no contacts at all."""
 
     batch: Sequence[Read]
     found: Found

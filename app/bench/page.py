@@ -26,7 +26,7 @@ from app.bench.ports import free_port, wait_until_open
 from app.migrations import migrate
 from app.postgres import embedded_postgres
 from app.public_page import PageRequest, PageStore, PublicPage
-from app.settings import Bind
+from app.setting_values import Bind
 from app.web import public_server, run_until
 from foundation.database import Database
 

@@ -20,7 +20,7 @@ from app.bench.page_storm import say, status_page, storm
 from app.bench.ports import free_port, wait_until_open
 from app.bench.scratch import bench_database
 from app.public_page import PageStore, PublicPage
-from app.settings import Bind
+from app.setting_values import Bind
 from app.web import public_server, run_until
 from foundation.database import Database
 from incidents import StatusPage

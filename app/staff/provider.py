@@ -19,7 +19,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from app.settings import ProviderSettings
+from app.setting_values import ProviderSettings
 from app.staff.outbound import NotReached, outbound_client, read_json
 from app.staff.seal import Seal
 from foundation.clock import Clock

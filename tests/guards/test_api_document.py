@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from app import openapi
 from app.asgi import create_app, every_route
-from app.settings import Bind
+from app.setting_values import Bind
 from app.wiring import Parts
 from claims import Intake
 from foundation.access import entry_of, for_anybody

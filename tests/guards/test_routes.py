@@ -18,7 +18,8 @@ from app.entrance import Undeclared, shut
 from app.forms import form_token
 from app.proof import proof
 from app.rights import RIGHTS, ROLES, TABLE, Role
-from app.settings import Bind, ProviderSettings, read_settings
+from app.setting_values import Bind, ProviderSettings
+from app.settings import read_settings
 from app.staff.accounts import add_user
 from app.wiring import Parts, make_parts
 from foundation.access import entry_of, needs

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from app.asgi import create_app
 from app.live import Live
 from app.public_page import PageStore
-from app.settings import Bind
+from app.setting_values import Bind
 from app.web import public_server, run_until
 from foundation.database import Database
 from incidents import Component, define_components

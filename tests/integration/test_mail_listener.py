@@ -18,7 +18,8 @@ from structlog.testing import capture_logs
 from app.listener import listen, open_door
 from app.mail_filing import MailFiling
 from app.mail_server import LARGEST_HEADER, LONGEST_LINE, MailDoor
-from app.settings import Bind, MailBind, read_settings
+from app.setting_values import Bind, MailBind
+from app.settings import read_settings
 from app.wiring import make_parts
 from claims import Intake
 from claims.submissions import stored_submission

@@ -11,7 +11,7 @@ from moto.server import ThreadedMotoServer
 from prometheus_client import REGISTRY
 
 from app.mirrors import Copying, FolderTarget, NotCopied, as_copied, targets
-from app.settings import Mirror
+from app.setting_values import Mirror
 from foundation.database import Database
 from incidents import Component, define_components
 from tests.support.incidents import NOW, a_draft, a_page, declared, say

@@ -81,7 +81,8 @@ async def test_cases_that_nobody_has_written_to_become_one_and_two_again(databas
     before = await live_cases(database)
     assert sorted(before.values()) == sorted(people)
     async with database.transaction() as tx:
-        done = await regrouping.merge(tx, AGENT, *sorted(before), "She called")
+        one, other = sorted(before)
+        done = await regrouping.merge(tx, AGENT, one, other, "She called")
     assert len(await live_cases(database)) == 1
     async with database.transaction() as tx:
         await regrouping.undo(tx, AGENT, done.decision_id, "Two people after all")

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from app.settings import ProviderSettings
+from app.setting_values import ProviderSettings
 from tests.support.ports import free_port, until_open
 
 ROOT = Path(__file__).resolve().parents[2]

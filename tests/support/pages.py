@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from starlette.types import ASGIApp
 
 from app.public_page import PageStore, PublicPage
-from app.settings import Bind
+from app.setting_values import Bind
 from app.web import public_server, run_until
 from tests.support.ports import free_port
 

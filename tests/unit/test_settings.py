@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.secret import kept_secret, own_secret
-from app.settings import Bind, MailBind, SettingsError, read_settings
+from app.setting_values import Bind, MailBind
+from app.settings import SettingsError, read_settings
 from notify import QuietHours
 
 SECRET = {"STORMDESK_SECRET_KEY": "k" * 32}
