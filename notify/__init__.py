@@ -5,6 +5,7 @@ The front door: what other packages may use stands here, everything else is ours
 
 from notify.addressees import Addressee, addressees_of, addresses_told
 from notify.addresses import BadAddress, fold_name, fold_reference, normalise_mail, normalise_phone, phone_readings
+from notify.choosing import Reach, preview
 from notify.colleagues import Colleague, colleague, colleagues_named, note_colleague
 from notify.correspondents import Card, ReplyChannel, correspondent, correspondents, customer_cards, only
 from notify.directory import Candidate, Clue, ClueKind, customers_named, find_customers
@@ -21,7 +22,7 @@ from notify.mime import header as mail_header
 from notify.mime import mailbox as mail_mailbox
 from notify.mime import parse as parse_mail
 from notify.mime import text_of as mail_text
-from notify.planning import QuietHours, Reach, enqueue, notified_of, preview, told_of
+from notify.planning import QuietHours, enqueue, notified_of, told_of
 from notify.progress import Progress, delivery_progress
 from notify.proof import Told, customer_history, delivery_summary
 from notify.reaching import CustomerReach, Seed, StrayReport, reach_of, seeds_now, stray_reports

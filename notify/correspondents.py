@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import DateTime, literal, null, select
 
 from foundation.database import Tx, driver
-from notify.planning import Audience
+from notify.choosing import Audience
 
 ReplyChannel = Literal["mail", "sms"]
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # no 0 and O, no 1 and I

@@ -1,6 +1,6 @@
 """Plans letters: each its own words to one person, many of them in as few statements as one.
 
-What a letter says, and that it may be sent, is its writer's affair; who can be reached is decided in `planning`.
+What a letter says, and that it may be sent, is its writer's affair; who can be reached is decided in `choosing`.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,9 @@ from sqlalchemy import ARRAY, BigInteger, DateTime, cast, func, null, select
 
 from foundation.database import Tx, driver
 from foundation.errors import Invalid
+from notify.choosing import reachable
 from notify.messages import MessageText, faults_in
-from notify.planning import LONGEST_USE, reachable
+from notify.planning import LONGEST_USE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,22 +1,22 @@
 """Plans deliveries: from an audience, as a SELECT, to one row per customer, in the caller's transaction.
 
-Who may be reached, over what and when, is decided here and nowhere else, so no caller can forget consent. It knows
-nothing of sending.
+Who may be reached and over what is decided in `choosing`, when is decided here, and neither anywhere else: so no caller
+can forget consent. It knows nothing of sending.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     DateTime,
     Interval,
     Select,
     SmallInteger,
-    String,
     Subquery,
     Time,
     and_,
@@ -39,13 +39,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from foundation.database import Tx, driver
 from foundation.errors import Conflict, Invalid
 from notify import order, paced
+from notify.choosing import Audience, Choice
 from notify.exercises import drilled, is_drill, marked
 from notify.messages import ChannelName, MessageText, faults_in
-from notify.opt_outs import opted_out
-from notify.tables import BATCH, addresses, batches, customers, deliveries, dispatches, messages, seeds
-
-# Columns customer_id and needed_at.
-Audience: TypeAlias = Select[Any]
+from notify.tables import BATCH, batches, customers, deliveries, dispatches, messages, seeds
 
 _TIME = Time()
 _INTERVAL = Interval()
@@ -62,16 +59,6 @@ class QuietHours:
     start: time = time(22)
     end: time = time(7)
     channels: tuple[ChannelName, ...] = ("sms",)
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """How many of an audience a channel reaches in one language. `unreachable`: no address that may be used."""
-
-    channel: ChannelName
-    language: str
-    recipients: int
-    unreachable: int
 
 
 async def enqueue(
@@ -128,7 +115,7 @@ async def enqueue(
     await _store_messages(tx, dispatch_id, messages)
     if hold and not drill:
         audience = _with_seeds(audience)
-    await _plan(tx, dispatch_id, _Plan(topic, audience, _channels(messages)), urgency, quiet if urgency else None)
+    await _plan(tx, dispatch_id, Choice(topic, audience, _channels(messages)), urgency, quiet if urgency else None)
     if any(one.channel == "webhook" for one in messages):
         await paced.begin_gently(await driver(tx), dispatch_id)
     if hold:
@@ -168,67 +155,6 @@ def notified_of(topic: str, *, farewells: Select[Any]) -> Audience:
         .group_by(deliveries.c.customer_id)
         .having(last > func.coalesce(bye, 0))
     )
-
-
-async def preview(
-    tx: Tx,
-    audience: Audience,
-    languages: Sequence[str],
-    channels: Sequence[ChannelName] = ("mail",),
-    *,
-    topic: str = "",
-) -> list[Reach]:
-    """Whom `enqueue` would reach now with messages in `languages`, by the same statement, storing nothing."""
-    audience, channels = await _allowed(tx, topic, audience, channels)
-    plan = _Plan(topic, audience, [(channel, list(languages)) for channel in channels]).subquery()
-    reached = func.count(plan.c.address_id)
-    statement = select(plan.c.channel, plan.c.language, reached, func.count() - reached)
-    found = {
-        (row[0], row[1]): (row[2], row[3])
-        for row in await tx.execute(statement.group_by(plan.c.channel, plan.c.language))
-    }
-    return [
-        Reach(channel, language, *found.get((channel, language), (0, 0)))
-        for channel in channels
-        for language in languages
-    ]
-
-
-async def phones_by_prefix(
-    tx: Tx,
-    audience: Audience,
-    languages: Sequence[str],
-    channels: Sequence[ChannelName],
-    *,
-    topic: str = "",
-) -> list[tuple[str, str, int]]:
-    """The phones that `enqueue` would text now, counted: (language, one of them, how many begin alike).
-
-    Numbers that begin alike for eight characters are of one country, so a price can be told from one of them.
-    """
-    audience, channels = await _allowed(tx, topic, audience, channels)
-    plan = _Plan(topic, audience, [(channel, list(languages)) for channel in channels]).subquery()
-    statement = (
-        select(plan.c.language, func.min(addresses.c.value), func.count())
-        .select_from(plan.join(addresses, addresses.c.id == plan.c.address_id))
-        .where(plan.c.channel == "sms")
-        .group_by(plan.c.language, func.left(addresses.c.value, 8))
-    )
-    return [(row[0], row[1], row[2]) for row in await tx.execute(statement)]
-
-
-def reachable(audience: Audience, channel: ChannelName) -> Subquery:
-    """customer_id, address_id (None: unreachable) and reason, over one channel, for what nobody opts out of."""
-    return _Plan("", audience, [(channel, ["en"])]).subquery()
-
-
-async def _allowed(
-    tx: Tx, topic: str, audience: Audience, channels: Sequence[ChannelName]
-) -> tuple[Audience, Sequence[ChannelName]]:
-    """Whom and by what a topic may reach: all of it, or in a drill the seeds."""
-    if not await is_drill(tx, topic):
-        return audience, channels
-    return drilled(audience, topic), [channel for channel in channels if channel != "webhook"]
 
 
 async def _dispatch_of(tx: Tx, key: str) -> int:
@@ -284,120 +210,9 @@ def _with_seeds(audience: Audience) -> Audience:
     return select(everybody.c.customer_id, soonest).group_by(everybody.c.customer_id)
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Who gets what: one row per customer of `audience`. `channels`: each with the languages there is a text in."""
-
-    topic: str
-    audience: Audience
-    channels: Sequence[tuple[ChannelName, Sequence[str]]]
-
-    def subquery(self) -> Subquery:
-        """customer_id, needed_at, channel, language, address_id (None: unreachable), reason."""
-        people = self.audience.subquery("people")
-        usable = and_(addresses.c.consent, addresses.c.health == "usable")
-        # The oldest usable address of each channel, until addresses carry a preference.
-        found = {
-            channel: func.min(addresses.c.id).filter(usable, addresses.c.channel == channel)
-            for channel, _ in self.channels
-        }
-        ours = addresses.c.channel.in_([channel for channel, _ in self.channels])
-        reason = case(
-            (func.count(addresses.c.id) == 0, "no_address"),
-            (func.bool_or(addresses.c.consent), func.coalesce(func.min(addresses.c.suppressed_because), "suppressed")),
-            else_="no_consent",
-        )
-        reached = (
-            select(
-                people.c.customer_id,
-                func.min(people.c.needed_at).label("needed_at"),
-                *(address.label(f"{channel}_address") for channel, address in found.items()),
-                cast(reason, String).label("reason"),
-                customers.c.language.label("wanted"),
-                customers.c.prefers,
-            )
-            .select_from(people)
-            .join(customers, customers.c.id == people.c.customer_id)
-            .outerjoin(addresses, and_(addresses.c.customer_id == people.c.customer_id, ours))
-            .group_by(people.c.customer_id, customers.c.id)
-            .subquery("reached")
-        )
-        at = {channel: reached.c[f"{channel}_address"] for channel, _ in self.channels}
-        preferred = [(and_(reached.c.prefers == channel, one.is_not(None)), channel) for channel, one in at.items()]
-        possible = [(one.is_not(None), channel) for channel, one in at.items()]
-        channel = case(*preferred, *possible, else_=self.channels[0][0])
-        left = opted_out(reached.c.customer_id, self.topic).label("left")
-        # OFFSET 0: else PostgreSQL works out each of these anew wherever it is mentioned.
-        chosen = select(reached, channel.label("channel"), left).offset(0).subquery("chosen")
-        address = case(
-            (chosen.c.left, null()), *((chosen.c.channel == name, chosen.c[f"{name}_address"]) for name in at)
-        )
-        language = case(
-            *((chosen.c.channel == name, _language(chosen.c.wanted, languages)) for name, languages in self.channels)
-        )
-        plan = select(
-            chosen.c.customer_id,
-            chosen.c.needed_at,
-            chosen.c.channel,
-            language.label("language"),
-            address.label("address_id"),
-            case((chosen.c.left, "opted_out"), (address.is_(None), chosen.c.reason)).label("reason"),
-        )
-        return plan.offset(0).subquery("plan")
-
-
-def _language(wanted: ColumnElement[str], languages: Sequence[str]) -> ColumnElement[str]:
-    """The customer's language if there is a text in it (nl for nl-BE too), else English, else the first."""
-    fallback = "en" if "en" in languages else languages[0]
-    general = func.split_part(wanted, "-", 1)
-    return case((wanted.in_(languages), wanted), (general.in_(languages), general), else_=literal(fallback))
-
-
-async def _plan(tx: Tx, dispatch_id: int, plan: _Plan, urgency: int, quiet: QuietHours | None) -> None:
+async def _plan(tx: Tx, dispatch_id: int, choice: Choice, urgency: int, quiet: QuietHours | None) -> None:
     """One statement: the deliveries, and the batches they wait in."""
-    people = plan.subquery()
-    reachable = people.c.address_id.is_not(None)
-    message = and_(
-        messages.c.dispatch_id == dispatch_id,
-        messages.c.channel == people.c.channel,
-        messages.c.language == people.c.language,
-    )
-    row = {
-        "dispatch_id": literal(dispatch_id, BigInteger),
-        "message_id": messages.c.id,
-        "customer_id": people.c.customer_id,
-        "address_id": people.c.address_id,
-        "channel": people.c.channel,
-        "state": case((reachable, "planned"), else_="suppressed"),
-        "reason": people.c.reason,
-        "urgency": literal(urgency, SmallInteger),
-        "needed_at": people.c.needed_at,
-        "final_at": case((reachable, null()), else_=func.now()),
-    }
-    # In the order of sending, so that a batch lies side by side in the table and its ids are in that order.
-    rows = select(*row.values()).select_from(people.join(messages, message)).order_by(people.c.needed_at)
-    made = (
-        insert(deliveries)
-        .from_select(list(row), rows)
-        .returning(
-            deliveries.c.id,
-            deliveries.c.customer_id,
-            deliveries.c.channel,
-            deliveries.c.needed_at,
-            deliveries.c.final_at,
-        )
-        .cte("made")
-    )
-    waiting = select(made.c.id, made.c.channel, made.c.needed_at, null().label("due_at")).where(
-        made.c.final_at.is_(None)
-    )
-    if quiet is not None:
-        waiting = (
-            select(made.c.id, made.c.channel, made.c.needed_at, _due(made.c.channel, quiet).label("due_at"))
-            .join(customers, customers.c.id == made.c.customer_id)
-            .where(made.c.final_at.is_(None))
-        )
-    one = waiting.subquery("one")
+    one = _waiting(_made(dispatch_id, choice, urgency), quiet)
     due = cast(one.c.due_at, DateTime(timezone=True))
     place = func.row_number().over(partition_by=(one.c.channel, due), order_by=one.c.id)
     parted = select(
@@ -418,6 +233,45 @@ async def _plan(tx: Tx, dispatch_id: int, plan: _Plan, urgency: int, quiet: Quie
     )
     columns = ["dispatch_id", "channel", "urgency", "needed_at", "delivery_ids", "waits", "due_at"]
     await tx.execute(insert(batches).from_select(columns, queued))
+
+
+def _made(dispatch_id: int, choice: Choice, urgency: int) -> CTE:
+    """The deliveries, inserted: those that can be reached are planned, the others are over at once."""
+    people = choice.subquery()
+    reachable = people.c.address_id.is_not(None)
+    message = and_(
+        messages.c.dispatch_id == dispatch_id,
+        messages.c.channel == people.c.channel,
+        messages.c.language == people.c.language,
+    )
+    row = {
+        "dispatch_id": literal(dispatch_id, BigInteger),
+        "message_id": messages.c.id,
+        "customer_id": people.c.customer_id,
+        "address_id": people.c.address_id,
+        "channel": people.c.channel,
+        "state": case((reachable, "planned"), else_="suppressed"),
+        "reason": people.c.reason,
+        "urgency": literal(urgency, SmallInteger),
+        "needed_at": people.c.needed_at,
+        "final_at": case((reachable, null()), else_=func.now()),
+    }
+    # In the order of sending, so that a batch lies side by side in the table and its ids are in that order.
+    rows = select(*row.values()).select_from(people.join(messages, message)).order_by(people.c.needed_at)
+    d = deliveries.c
+    made = insert(deliveries).from_select(list(row), rows)
+    return made.returning(d.id, d.customer_id, d.channel, d.needed_at, d.final_at).cte("made")
+
+
+def _waiting(made: CTE, quiet: QuietHours | None) -> Subquery:
+    """What of `made` is to be sent: id, channel, needed_at, due_at (None: now)."""
+    m = made.c
+    if quiet is None:
+        waiting = select(m.id, m.channel, m.needed_at, null().label("due_at"))
+    else:
+        due = _due(m.channel, quiet).label("due_at")
+        waiting = select(m.id, m.channel, m.needed_at, due).join(customers, customers.c.id == m.customer_id)
+    return waiting.where(m.final_at.is_(None)).subquery("one")
 
 
 def _due(channel: ColumnElement[str], quiet: QuietHours) -> ColumnElement[datetime]:

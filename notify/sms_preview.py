@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from foundation.database import Tx, driver
+from notify.choosing import Audience, phones_by_prefix
 from notify.messages import ChannelName, MessageText
-from notify.planning import Audience, phones_by_prefix
 from notify.sms_prices import Micro, Prices, country_of, written_amount
 from notify.sms_spend import spending
 from notify.sms_text import Encoding, Replacement, Written, write
