@@ -5,7 +5,7 @@ a new one. So the id of a batch is the fence of its results. Every statement kee
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -104,19 +104,28 @@ SELECT d.id, d.attempt + 1, d.message_id, a.value, c.name, c.number,
 """
 
 
+PacedDomains: TypeAlias = Callable[[Driver], Awaitable[frozenset[str]]]
+
+
+async def _none_paced(_: Driver) -> frozenset[str]:
+    return frozenset()
+
+
 async def claim(
-    connection: Driver, channel: str, most: int, lease: timedelta, domains: frozenset[str] = frozenset()
+    connection: Driver, channel: str, most: int, lease: timedelta, paced_domains: PacedDomains = _none_paced
 ) -> tuple[Mapping[str, int], list[Claimed]]:
     """Lease batches of up to `most` deliveries (one batch at least), the most urgent first, and read what to send.
 
     Batches that others hold are passed over. Deliveries whose address was lost since planning, or whose reader wants no
-    news any more, end here, and those to a domain with a pace of its own (`domains`, from `paced.domains`) go to its
-    queue. Returns how many ended in each state, and what was claimed, batch by batch. `connection` goes along indexes:
-    from `begin`, or dedicated.
+    news any more, end here, and those to a domain with a pace of its own (`paced_domains` tells) go to its queue.
+    Returns how many ended in each state, and what was claimed, batch by batch. `connection` goes along indexes: from
+    `begin`, or dedicated.
     """
     states: Counter[str] = Counter()
     leased = [(row[0], row[1]) for row in await connection.fetch(_CLAIM, channel, lease, most)]
     claimed = await _sendable(connection, leased, states)
+    # Asked after leasing: a publication commits its batches and the pace they need at once, and before may be too soon.
+    domains = await paced_domains(connection)
     if domains:
         slow = [one for one in claimed if domain_of(one.address) in domains]
         if slow:

@@ -290,8 +290,9 @@ class Sender:
                     await self._purse.settle(connection, pairs)
             claimed: Sequence[outbox.Claimed] = ()
             if wanted and not stop.is_set():
-                domains = await self._paced_domains(connection)
-                ended, claimed = await outbox.claim(connection, self._channel.name, wanted, self._lease, domains)
+                ended, claimed = await outbox.claim(
+                    connection, self._channel.name, wanted, self._lease, self._paced_domains
+                )
                 states.update(ended)
             works = await self._works(connection, claimed)
             if self._purse is not None and works:

@@ -338,4 +338,4 @@ async def test_a_stopped_domain_waits_and_is_named_in_the_estimate(database: Dat
 async def claim_limited(database: Database) -> list[Claimed]:
     async with database.transaction() as tx:
         connection = await begin(tx)
-        return (await claim(connection, "mail", 1000, LEASE, await paced.domains(connection, "mail")))[1]
+        return (await claim(connection, "mail", 1000, LEASE, lambda one: paced.domains(one, "mail")))[1]
